@@ -125,6 +125,10 @@ class Builder:
             plain = len(values) == 1 and isinstance(value, (s.Name, s.Attribute))
             new = f"output {statement.span.text}" if plain else f"output result = {statement.span.text}"
             fix = Fix("make it an output", ((statement.span, new),)) if len(values) == 1 else None
+        if self.source.text[statement.start] in "+-":
+            self.sink.add(error("line-continues", "this line goes on from the one above", statement.span,
+                                help="a line goes on in the next one only inside ( ) or [ ]"))
+            return
         self.sink.add(error("unused-expression", "this value goes nowhere", statement.span, fix=fix,
                             help="bind it to a name (`y = ...`) or export it (`output y`)" if top else
                             "only the last line of a block is its result; bind the others to names"))
@@ -417,6 +421,11 @@ class Builder:
         return s.Build(self.source, start, stop, element, name, over)
 
     def range_(self, start: int, stop: int, lower: s.Expr, upper: s.Expr | None) -> s.Range:
+        called = lower.func if upper is None and isinstance(lower, s.Call) and not lower.kwargs else None
+        if isinstance(called, s.Name) and called.text == "range" and isinstance(lower, s.Call):
+            ends = [item.span.text for item in lower.args]
+            fix = Fix("write `..`", ((lower.span, "..".join(ends if len(ends) == 2 else ["0", *ends])),)) if 0 < len(ends) < 3 else None
+            self.sink.add(error("pythonic-range", "a range is written `0..10`", lower.span, fix=fix))
         return s.Range(self.source, start, stop, lower, upper)
 
     def carries(self, start: int, stop: int, *carries: s.Carry) -> tuple[s.Carry, ...]:

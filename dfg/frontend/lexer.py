@@ -207,9 +207,8 @@ class _Lexer:
                 fresh = False
                 if sign in CLOSER:
                     stack.append((sign, len(types)))
-                elif sign in OPENER:
-                    if not self.closes(sign, start, stop):
-                        continue
+                elif sign in OPENER and not self.closes(sign, start, stop):
+                    continue
                 types.append(signs[sign])
                 starts.append(start)
                 stops.append(stop)

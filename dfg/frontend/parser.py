@@ -16,18 +16,17 @@ parsed again, or gives it up; parsing goes on behind it. So all the errors of a 
 
 from __future__ import annotations
 
+import os
 import re
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from dfg.diagnostics import Diagnostic, Sink, error, in_order
 from dfg.frontend import syntax
 from dfg.frontend.build import Builder
 from dfg.frontend.lexer import MAX_ERRORS, lex
-from dfg.frontend.recovery import Recovery, statement_end
 from dfg.frontend.tables import SPLICE, tables
 from dfg.source import Source, Span
 
@@ -77,18 +76,15 @@ def parse_expression(source: Source, sink: Sink) -> syntax.Expr | None:
     return None if found.items else value
 
 
-def read_source(origin: str | Path | bytes, sink: Sink, name: str | None = None) -> Source | None:
+def read_source(origin: str | os.PathLike[str] | bytes, sink: Sink, name: str | None = None) -> Source | None:
     """The source in a file, or in bytes that came from one (`name` then says which); None if it cannot be read as text."""
     if isinstance(origin, bytes):
         data, shown = origin, name or "<bytes>"
     else:
         shown = name or str(origin)
         try:
-            path = Path(origin)
-            if path.is_file() and path.stat().st_size > MAX_BYTES:
-                sink.add(error("too-large", f"{shown} has more than {MAX_BYTES >> 20} MB", help="keep tables in .npz files"))
-                return None
-            data = path.read_bytes()
+            with open(origin, "rb") as file:
+                data = file.read(MAX_BYTES + 1)
         except (OSError, ValueError) as problem:
             reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
             sink.add(error("unreadable-file", f"cannot read {shown}: {reason.lower()}"))
@@ -310,6 +306,11 @@ class _Run:
         if types[index] in tables().special.values():  # a word that is special elsewhere
             types[index] = "NAME"
             return index
+        row = tables().states[stack[-1]]
+        if "lines" in row:  # at the very beginning of a file or block
+            stack.append(row["lines"])
+            self.values.append([])
+            self.begins.append(tokens.starts[index])
         depth = len(stack) - 1
         while not in_lines(stack[depth]):
             depth -= 1
@@ -321,17 +322,20 @@ class _Run:
             while begin < index and types[begin] == "_NL":
                 begin += 1  # an empty place before the statement
         if self.found.full or self.give_up:
-            again, after = False, statement_end(types, begin, index)
             if self.give_up:
                 self.found.add(error("syntax", "refused", Span(self.source, tokens.starts[index], tokens.stops[index])))
-                after = len(types) - 1
+            again, after = False, len(types) - 1
         else:
+            from dfg.frontend.recovery import Recovery  # not needed for a file without errors
+
             recovery = Recovery(self.source, tokens, self.found, stack, index, begin, stack[: depth + 1], accepts_fixed)
             again, after = recovery.recover()
         del stack[depth + 1 :], self.values[depth:], self.begins[depth:]
         if again:
             return begin
-        if types[after] == "RBRACE" and len(self.begins) <= 1:
+        if types[after] == "$END":
+            del stack[2:], self.values[1:], self.begins[1:]
+        elif types[after] == "RBRACE" and len(self.begins) <= 1:
             after += 1
         return after
 

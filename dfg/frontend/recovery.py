@@ -19,7 +19,7 @@ from dfg.source import Source, Span
 RESTART_LIMIT = 4000
 HARMLESS = frozenset({
     "pythonic-power", "pythonic-logic", "pythonic-comparison", "pythonic-constant", "pythonic-quotes", "bad-character", "pythonic-method",
-    "pythonic-precedence", "pythonic-chain", "unused-expression", "pythonic-elif", "bad-number", "pythonic-return", "pythonic-assignment",
+    "pythonic-precedence", "pythonic-chain", "pythonic-elif", "bad-number", "pythonic-return", "pythonic-assignment",
 })  # fmt: skip
 OPERAND_START = frozenset({"NAME", "NUMBER", "STRING", "LPAR", "LSQB", "TRUE", "FALSE", "NONE", "NOT", "PM", "SCAN", "WHILE", "FOR", "IF"})
 OPERATORS = frozenset({"PM", "MUL", "POW", "CMP", "AND", "OR", "NOT", "BAR", "AMP", "EQUAL", "TILDE"})
@@ -50,6 +50,11 @@ class Recovery:
         self.before = self.types[index - 1] if index > begin else ""
         self.end = statement_end(self.types, begin, index)
         self.small = self.end - begin < RESTART_LIMIT
+        if index - begin < RESTART_LIMIT:
+            # The tables may have reduced on this token before refusing it: go back to what stood before, where more is still possible.
+            earlier = list(base)
+            if all(self.feed(earlier, kind) for kind in self.types[begin:index]):
+                self.stack = earlier
 
     def recover(self) -> Outcome:
         """Report, and say how to go on: (True, _) to parse the statement again, (False, n) to go on with token n."""
@@ -515,6 +520,11 @@ class Recovery:
         first = self.types[self.begin]
         word = self.word(self.begin)
         expected = self.expected()
+        if self.kind == "LPAR" and self.before == "NAME" and self.types[self.index - 2] == "COLON" and "LSQB" in expected:
+            close = self.ahead(self.index + 1, ())
+            fix = Fix("write `[ ]`", ((self.span(self.index), "["), (self.span(close), "]")))
+            self.report("pythonic-shape", "the shape of a type stands in `[ ]`", self.here(), fix=fix)
+            return self.skip()
         if first == "INPUT" and "COLON" in expected and self.kind in ("_NL", "EQUAL"):
             self.report("missing-type", "an input needs its type", self.here(), help="for example `input x : f64[n]`")
             return self.skip()
@@ -530,23 +540,20 @@ class Recovery:
             return None
         equal = self.back(self.index, ("EQUAL",))
         follows = statement_end(self.types, self.index + 1, self.index + 1)
-        message = f"the line ends after {self.shown(self.index - 1)}"
-        help_text = "a line goes on in the next one only inside ( ) or [ ]"
         start = (equal if equal >= 0 else self.begin - 1) + 1
-        fix: Fix | None = None
+        gap = Span(self.source, self.tokens.stops[self.index - 1], self.tokens.starts[self.index + 1])
+        edits: tuple[tuple[Span, str], ...] = ((gap, " "),)
+        title = "join the lines"
         if start < self.index and equal != self.index - 1:
             left, right = self.tokens.starts[start], self.tokens.stops[follows - 1]
-            fix = Fix("put it in ( )", ((Span(self.source, left, left), "("), (Span(self.source, right, right), ")")))
-        else:
-            gap = Span(self.source, self.tokens.stops[self.index - 1], self.tokens.starts[self.index + 1])
-            fix = Fix("join the lines", ((gap, " "),)) if "#" not in gap.text else None
-        if fix is not None:
-            end, self.end = self.end, follows
-            if not self.repairs(fix):
-                fix = None
-            self.end = end
-        self.report("line-continues", message, self.here(), help=help_text, fix=fix, sure=True)
-        return self.edit(self.index, self.index + 1) if fix is not None else self.skip()
+            edits = (Span(self.source, left, left), "("), (Span(self.source, right, right), ")")
+            title = "put it in ( )"
+        end, self.end = self.end, follows
+        good = (title != "join the lines" or "#" not in gap.text) and self.repairs(Fix(title, edits))
+        self.end = end
+        self.report("line-continues", f"the line ends after {self.shown(self.index - 1)}", self.here(), sure=True,
+                    help="a line goes on in the next one only inside ( ) or [ ]", fix=Fix(title, edits) if good else None)
+        return self.edit(self.index, self.index + 1) if good else self.skip()
 
     def slip_brace(self) -> Outcome | None:
         """A dict or set."""
@@ -565,11 +572,12 @@ class Recovery:
         opener = self.back(self.index, ("LPAR", "LSQB"))
         labels = (Label(self.span(opener), "opened here"),) if opener >= 0 and self.before in OPERAND_END else ()
         after = f" after {self.shown(self.index - 1)}" if self.index > self.begin else ""
-        message = f"{self.wanted(expected)} expected{after}, found {self.shown(self.index)}"
+        message = f"expected {self.wanted(expected)}{after}, found {self.shown(self.index)}"
         place = self.tokens.stops[self.index - 1] if self.index else 0
         if self.small and len(rest) + len(head) < RESTART_LIMIT:
-            for kind in ("EQUAL", "COMMA", "COLON", "IN", "MUL"):
-                if kind not in expected or (kind == "MUL" and self.before != "NUMBER"):
+            listing = opener >= 0 or self.types[self.begin] in ("OUTPUT", "INPUT", "GRADCHECK")
+            for kind in ("COMMA", "EQUAL", "COLON", "IN", "MUL"):
+                if kind not in expected or (kind == "MUL" and self.before != "NUMBER") or (kind == "COMMA" and not listing):
                     continue
                 if not self.would_parse([*head, kind, *rest]):
                     continue
@@ -580,7 +588,7 @@ class Recovery:
                 self.report("syntax", f"{what.get(kind, '`*` is missing')}{after}", self.here(), labels=labels, fix=fix)
                 return self.edit(self.index, self.index, (kind, sign))
             signs = ("COMMA", "COLON", "EQUAL", "DOT", "MUL", "PM", "CMP", "TILDE")
-            if self.kind in signs and self.would_parse([*head, *rest[1:]]) and (len(head) or len(rest) > 2):
+            if self.kind in signs and head and self.would_parse([*head, *rest[1:]]):
                 span = self.span(self.index)
                 self.report("syntax", message, span, labels=labels, fix=Fix(f"remove {self.shown(self.index)}", ((span, ""),)))
                 return self.edit(self.index, self.index + 1)
@@ -600,6 +608,7 @@ class Recovery:
             if "_NL" in expected:
                 words = ["the end of the line"]
             return " or ".join([*words[:2], "an operator"]) if words else "an operator"
+        expected = expected - {"WITH"} or expected
         words = sorted(KINDS.get(kind) or f"`{shown.get(kind, '')}`" for kind in expected if kind in KINDS or kind in shown)
         return " or ".join(words[:4]) if words else "something else"
 

@@ -1,7 +1,7 @@
 """The parse tables of `grammar/dfg.lark`, made by lark and kept in the user's cache.
 
 lark reads the grammar and computes the LALR tables; importing it and doing so costs 0.2 s, more than all the rest of a `dfg check`. So
-the tables are written once as JSON, named by the digest of the grammar's text, and read in a few milliseconds afterwards without
+the tables are written once as JSON, beside the grammar's text that they were made from, and read in a few milliseconds afterwards without
 importing lark. A cache that cannot be read or written is no error: lark is then asked each time. (JSON, not pickle: a cache file
 must not be able to run code.)
 
@@ -11,17 +11,15 @@ must not be able to run code.)
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import sys
-import tempfile
+import zlib
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
-FORMAT = 1
+FORMAT = "1"
 SPLICE = 1 << 16
 SIGNS = (
     "...", "->", "**", "//", "~=", "==", "!=", "<=", ">=", "+=", "..",
@@ -56,42 +54,49 @@ class Tables(NamedTuple):
     """Terminal -> how a user writes it; only for terminals with one spelling."""
 
 
-def grammar_path() -> Path:
+def grammar_path() -> str:
     """`dfg/grammar/dfg.lark` of an installed package, `grammar/dfg.lark` of a checkout."""
-    here = Path(__file__).resolve()
-    inside = here.parents[1] / "grammar" / "dfg.lark"
-    return inside if inside.is_file() else here.parents[2] / "grammar" / "dfg.lark"
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    inside = os.path.join(package, "grammar", "dfg.lark")
+    return inside if os.path.isfile(inside) else os.path.join(os.path.dirname(package), "grammar", "dfg.lark")
 
 
-def cache_dir() -> Path:
+def cache_dir() -> str:
     """The user's cache folder for dfg; `DFG_CACHE_DIR` overrides it."""
     given = os.environ.get("DFG_CACHE_DIR")
     if given:
-        return Path(given)
+        return given
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or os.path.expanduser("~/AppData/Local")
     elif sys.platform == "darwin":
         base = os.path.expanduser("~/Library/Caches")
     else:
         base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base) / "dfg"
+    return os.path.join(base, "dfg")
 
 
 @cache
 def tables() -> Tables:
     """The tables, from the cache or from lark."""
-    grammar = grammar_path().read_bytes().replace(b"\r\n", b"\n")
-    digest = hashlib.blake2b(grammar + b"%d" % FORMAT, digest_size=12).hexdigest()
-    place = cache_dir() / f"grammar-{digest}.json"
+    with open(grammar_path(), encoding="utf-8") as file:
+        grammar = file.read()
+    key = FORMAT + grammar
+    place = os.path.join(cache_dir(), f"grammar-{zlib.crc32(key.encode()):08x}.json")
     try:
-        return _unpack(json.loads(place.read_text("utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        packed = compute(grammar.decode("utf-8"))
+        with open(place, encoding="utf-8") as file:
+            stored = json.load(file)
+        if stored["of"] == key:
+            return _unpack(stored["tables"])
+    except (OSError, ValueError, LookupError, TypeError):
+        pass  # no cache yet, or not one of ours
+    packed = compute(grammar)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=place.parent, suffix=".part")
+        import tempfile
+
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=os.path.dirname(place), suffix=".part")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(packed, file, separators=(",", ":"))
+            json.dump({"of": key, "tables": packed}, file, separators=(",", ":"))
         os.replace(name, place)
     except OSError:
         pass  # read-only home: the next run computes them again
