@@ -101,14 +101,16 @@ def test_algebraic_laws_are_identities_of_the_normal_form(a: Tree, b: Tree, c: T
     assert x // j * j + x % j == x
     assert (x * j + y) // j == x + y // j
     assert (x * j + y) % j == y % j
-    assert dim_min(x, y) + dim_max(x, y) == x + y
-    assert dim_max(x, dim_max(y, x)) == dim_max(x, y)
     if "//" not in str(a) and "%" not in str(a):
         assert x // 2 // j == x // (2 * j)
-    assert dim_min(x, y) == dim_min(y, x)
-    assert dim_min(x, dim_min(x, y)) == dim_min(x, y)
-    assert dim_min(x + 1, y + 1) == dim_min(x, y) + 1
     assert dim_min(x, x + 3) == x and dim_max(x, x + 3) == x + 3
+    assert dim_min(x, y) == dim_min(y, x)
+    if not any(word in str((a, b, c)) for word in ("min", "max")):
+        assert dim_min(x, dim_min(x, y)) == dim_min(x, y)
+        assert dim_min(x, dim_min(y, z)) == dim_min(z, dim_min(x, y))
+        assert dim_max(x, dim_max(y, z)) == dim_max(z, dim_max(x, y))
+        assert dim_min(x + y, z + y) == dim_min(x, z) + y
+        assert dim_min(x, y) + dim_max(x, y) == x + y
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,8 @@ def test_readable_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "printed"), [("1 + 2*n", "2*n + 1"), ("n - (n//4)*4", "n % 4"), ("m*n - 4*m*(n//4)", "m*(n % 4)"),
-                                               ("d*(d - 1)//2", "(d*d + d)//2 - d"), ("-n + m", "m - n"), ("max(n, m, k) - 1", "max(k, m, n) - 1"),
+                                               ("d*(d - 1)//2", "(d*d + d)//2 - d"), ("-n + m", "m - n"),
+                                               ("max(n, m, k) - 1", "max(k, m, n) - 1"),
                                                ("3*max(n, 5)", "3*max(n, 5)"), ("-min(n, 3)", "-min(n, 3)")])
 def test_exact_text(text: str, printed: str) -> None:
     assert str(parse_dim(text)) == printed

@@ -6,8 +6,9 @@ equal exactly when they are one object, and no comparison walks into them. Names
 divisor is not zero, and simplifying may drop that demand (`n*m//m` is `n`).
 
 `e % d` has no atom of its own: it is `e - d*(e//d)`, so `4*(n//4) + n % 4` is `n` because polynomials cancel, and the printer
-finds the `%` again; likewise max(a, b) is a + b - min(a, b), in general -min(-a, ..). Within floor(e / d) everything divisible is pulled out (every coefficient lies in [0, d) for an integer d), common
-factors are cancelled and nested divisions merge; min is flattened, shifted so that every coefficient is >= 0 and pruned.
+finds the `%` again; likewise max(a, b) is a + b - min(a, b), in general -min(-a, ..). Within floor(e / d) everything divisible is
+pulled out (every coefficient lies in [0, d) for an integer d), common factors are cancelled and nested divisions merge; min is
+flattened, shifted so that every coefficient is >= 0, and pruned.
 
     n = named("n")
     (n + 1) * (n - 1)      # n*n - 1
@@ -200,6 +201,8 @@ class Dim:
 
 
 DimLike: TypeAlias = "int | Dim"
+_ZERO: DimLike = 0
+_ONE: DimLike = 1
 
 
 def _pack(d: DimLike) -> Any:
@@ -415,47 +418,50 @@ def dim_max(*given: DimLike) -> DimLike:
 
 
 def _flatten(d: DimLike) -> list[DimLike]:
-    """min(c*min(a, b) + r, ..) is min(c*a + r, c*b + r, ..) for c > 0; one such atom an argument, or the list would multiply."""
-    if isinstance(d, int):
-        return [d]
-    inner = [(m[0], c) for m, c in d.terms if len(m) == 1 and m[0].kind == MIN and c > 0]
+    """min(c*min(a, b) + r, ..) is min(c*a + r, c*b + r, ..) for c >= 0; only one such term, or the list would multiply."""
+    inner: list[tuple[Monomial, int, int]] = []
+    for m, c in terms_of(d):
+        at = next((i for i, f in enumerate(m) if f.kind == MIN), None)
+        if c > 0 and at is not None and all(f.nonneg for i, f in enumerate(m) if i != at):
+            inner.append((m, c, at))
     if len(inner) != 1:
         return [d]
-    f, c = inner[0]
-    rest = sub(d, mul(dim_of(f), c))
-    return [add(mul(a, c), rest) for a in f.args]
+    m, c, at = inner[0]
+    times, rest = make({m[:at] + m[at + 1 :]: c}), sub(d, make({m: c}))
+    return [add(mul(a, times), rest) for a in m[at].args]
+
+
+def _prune(args: Iterable[DimLike]) -> list[DimLike]:
+    """Drop each argument of a min that another one manifestly never exceeds."""
+    kept: list[DimLike] = []
+    for x in dict.fromkeys(args):
+        if not any(manifestly_nonneg(sub(x, y)) for y in kept):
+            kept = [y for y in kept if not manifestly_nonneg(sub(y, x))]
+            kept.append(x)
+    return kept
 
 
 def dim_min(*given: DimLike) -> DimLike:
-    args = list(given)
+    args = _prune(given)
     if not args:
         raise DimError("min and max of sizes need an argument")
-    shift: DimLike = 0
-    while True:
-        flat = list(dict.fromkeys(x for a in args for x in _flatten(a)))
-        if len(flat) > 100:
-            raise DimError("min or max of more than 100 sizes")
-        kept: list[DimLike] = []
-        for x in flat:
-            if any(manifestly_nonneg(sub(x, y)) for y in kept):
-                continue
-            kept = [y for y in kept if not manifestly_nonneg(sub(y, x))]
-            kept.append(x)
-        if len(kept) == 1:
-            return add(shift, kept[0])
+    shift, scale = _ZERO, _ONE
+    while len(args) > 1:
+        before = args
         # The least coefficient of each monomial moves in front: min(n + 1, m + 1) is min(n, m) + 1 whatever was added when
-        tables = [dict(terms_of(x)) for x in kept]
+        tables = [dict(terms_of(x)) for x in args]
         least = make({m: min(t.get(m, 0) for t in tables) for m in dict.fromkeys(m for t in tables for m in t)})
-        shift = add(shift, least)
-        moved = [sub(x, least) for x in kept]
-        if moved == args:
-            break
-        args = moved
-    args = sorted(args, key=_dim_key)
-    content = math.gcd(*(c for x in args for _, c in terms_of(x)))
-    shared = tuple(f for f in _common_factor(args) if f.nonneg) if 0 not in args else ()
-    inner = dim_of(atom(MIN, "", tuple(_strip(x, shared, content) for x in args)))
-    return add(shift, mul(make({shared: content}), inner))
+        moved = [sub(x, least) for x in args]
+        content = math.gcd(*(c for x in moved for _, c in terms_of(x)))
+        shared = tuple(f for f in _common_factor(moved) if f.nonneg) if 0 not in moved else ()
+        moved = [_strip(x, shared, content) for x in moved]
+        shift, scale = add(shift, mul(scale, least)), mul(scale, make({shared: content}))
+        args = _prune(x for a in moved for x in _flatten(a))
+        if len(args) > 100:
+            raise DimError("min or max of more than 100 sizes")
+        if args == before:
+            return add(shift, mul(scale, dim_of(atom(MIN, "", tuple(sorted(args, key=_dim_key))))))
+    return add(shift, mul(scale, args[0]))
 
 
 def rebuild(d: DimLike, images: dict[Atom, DimLike]) -> DimLike:
