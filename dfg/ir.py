@@ -26,7 +26,7 @@ import numpy as np
 from dfg.diagnostics import InternalError
 from dfg.dims import Dim, DimLike, Facts
 from dfg.source import Span
-from dfg.types import DType, TensorType, TupleType, Type
+from dfg.types import DType, TupleType, Type
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -54,8 +54,9 @@ class InferError(Exception):
     """A value that cannot be: raised by an op's `infer` (and by surface functions), made into a diagnostic by the frontend that knows the
     spans. `marks` are (operand position or argument name, a few words about it)."""
 
-    def __init__(self, code: str, message: str, marks: Sequence[tuple[int | str, str]] = (), help: str | None = None,
-                 dim_fact: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, marks: Sequence[tuple[int | str, str]] = (), help: str | None = None, dim_fact: str | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -189,7 +190,10 @@ class Const:
         self.array = array
         data = array.tobytes()
         self.key: tuple[str, tuple[int, ...], bytes] = (
-            array.dtype.str, array.shape, data if array.size <= self.LARGE else blake2b(data, digest_size=16).digest())
+            array.dtype.str,
+            array.shape,
+            data if array.size <= self.LARGE else blake2b(data, digest_size=16).digest(),
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Const) and self.key == other.key
@@ -231,8 +235,11 @@ class Roots:
         return [*self.outputs.values(), *self.updates.values(), *self.initials.values()]
 
     def map(self, f: Callable[[Value], Value]) -> Roots:
-        return Roots({k: f(v) for k, v in self.outputs.items()}, {k: f(v) for k, v in self.updates.items()},
-                     {k: f(v) for k, v in self.initials.items()})
+        return Roots(
+            {k: f(v) for k, v in self.outputs.items()},
+            {k: f(v) for k, v in self.updates.items()},
+            {k: f(v) for k, v in self.initials.items()},
+        )
 
 
 Rule = Callable[["Graph", tuple[Value, ...], tuple[Any, ...]], Value | None]
@@ -298,8 +305,15 @@ class Graph:
                 self.calls[index] = self.call
             return value
 
-    def need(self, left: DimLike, right: DimLike, why: str, code: str = "out-of-bounds", marks: Sequence[tuple[int | str, str]] = (),
-             help: str | None = None) -> None:
+    def need(
+        self,
+        left: DimLike,
+        right: DimLike,
+        why: str,
+        code: str = "out-of-bounds",
+        marks: Sequence[tuple[int | str, str]] = (),
+        help: str | None = None,
+    ) -> None:
         """State that `left >= right` is needed: nothing if proved, an `InferError` if certainly false, else listed and verified at binding."""
         proved = self.facts.at_least(left, right)
         if proved is False:

@@ -70,8 +70,15 @@ FLOATING: Final = (F32, F64)
 INTEGRAL: Final = (U8, I32, I64)
 NUMERIC: Final = (U8, I32, I64, F32, F64)
 ANY: Final = (BOOL, U8, I32, I64, F32, F64)
-_NUMPY: Final = {"bool": np.dtype(np.bool_), "u8": np.dtype(np.uint8), "i32": np.dtype(np.int32), "i64": np.dtype(np.int64),
-                 "f16": np.dtype(np.float16), "f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
+_NUMPY: Final = {
+    "bool": np.dtype(np.bool_),
+    "u8": np.dtype(np.uint8),
+    "i32": np.dtype(np.int32),
+    "i64": np.dtype(np.int64),
+    "f16": np.dtype(np.float16),
+    "f32": np.dtype(np.float32),
+    "f64": np.dtype(np.float64),
+}
 _BY_NUMPY: Final = {(v.kind, v.itemsize): DTYPES[k] for k, v in _NUMPY.items() if k in DTYPES}
 
 
@@ -139,7 +146,8 @@ class TensorType:
 
     def __eq__(self, other: object) -> bool:
         return self is other or (
-            isinstance(other, TensorType) and self._hash == other._hash and self.dtype is other.dtype and self.shape == other.shape)
+            isinstance(other, TensorType) and self._hash == other._hash and self.dtype is other.dtype and self.shape == other.shape
+        )
 
     def __hash__(self) -> int:
         return self._hash

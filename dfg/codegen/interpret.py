@@ -5,7 +5,8 @@ Every backend and every pass is checked against this; constants are folded with 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,63 +17,66 @@ from dfg.ops.loop import scan
 from dfg.types import TensorType
 
 
-def interpret(g: Graph, roots: Sequence[Value], env: dict[int, Any], sizes: dict[str, int], xp: Any = np) -> list[Any]:
-    """The values of `roots` by evaluating every op once, in order: the oracle that nothing else shares. `env` gives arrays of leaves by index."""
-    def static(a: Any) -> Any:
-        if isinstance(a, tuple):
-            return tuple(static(x) for x in a)
-        return evaluate(a, sizes) if isinstance(a, Dim) else a
+@dataclass(slots=True)
+class _Loop:
+    """What a loop gave: its results, and the environments of its steps for traces."""
 
-    for v in g.live(roots):
+    parts: list[Any]
+    steps: list[dict[int, Any]]
+
+
+def interpret(roots: Sequence[Value], env: dict[int, Any], sizes: Mapping[str, int], xp: Any = np) -> list[Any]:
+    """The arrays of `roots`. `env` gives the arrays of leaves by index, and receives every other; `sizes` the named sizes."""
+    if not roots:
+        return []
+    graph: Graph = roots[0].graph
+    for v in graph.live(roots):
         if v.index in env:
             continue
+        attrs = [_static(a, sizes) for a in v.attrs]
+        operands = [env[o.index] for o in v.operands]
         if v.op is scan:
-            env[v.index] = _run_scan(v, [env[o.index] for o in v.operands], sizes, static(v.attrs[1]), xp)
+            env[v.index] = _scan(v, operands, sizes, attrs[1], xp)
         elif v.op.name == "trace":
-            env[v.index] = env[v.operands[0].index][2][v.attrs[0]](v)
+            env[v.index] = _stack(operands[0].steps, v.attrs[0], v, sizes)
         elif v.op.name == "part":
-            made = env[v.operands[0].index]
-            env[v.index] = (made[0] + made[1])[v.attrs[0]] if v.operands[0].op is scan else made[v.attrs[0]]
+            made = operands[0]
+            env[v.index] = (made.parts if isinstance(made, _Loop) else made)[v.attrs[0]]
         elif v.op.evaluate is None:
-            raise KeyError(f"no array for {v!r}")
+            raise KeyError(f"no array is given for {v!r}")
         else:
-            made = v.op.evaluate(xp, *[env[o.index] for o in v.operands], **{s.name: static(a) for s, a in zip(v.op.attrs, v.attrs, strict=True)})
+            made = v.op.evaluate(xp, *operands, **{s.name: a for s, a in zip(v.op.attrs, attrs, strict=True)})
             env[v.index] = made if isinstance(made, tuple) else xp.asarray(made)
     return [env[r.index] for r in roots]
 
 
-class _Traces(dict[int, Any]):
-    """Stacks of body values, made from the environments of the steps when asked for."""
-
-    def __init__(self, steps: list[dict[int, Any]], sizes: dict[str, int]) -> None:
-        super().__init__()
-        self.steps = steps
-        self.sizes = sizes
-
-    def __missing__(self, index: int) -> Any:
-        def stack(v: Value) -> Any:
-                    shape = [evaluate(d, self.sizes) if not isinstance(d, int) else d for d in v.shape]
-            return np.stack([np.asarray(e[index]) for e in self.steps]) if self.steps else np.zeros(shape, v.dtype.np)
-
-        return stack
+def _static(a: Any, sizes: Mapping[str, int]) -> Any:
+    if isinstance(a, tuple):
+        return tuple([_static(x, sizes) for x in a])
+    return evaluate(a, sizes) if isinstance(a, Dim) else a
 
 
-def _run_scan(v: Value, operands: list[Any], sizes: dict[str, int], length: int, xp: Any) -> Any:
+def _stack(steps: list[dict[int, Any]], index: int, like: Value, sizes: Mapping[str, int]) -> np.ndarray:
+    if steps:
+        return np.stack([np.asarray(e[index]) for e in steps])
+    return np.zeros(_static(like.shape, sizes), like.dtype.np)
+
+
+def _scan(v: Value, operands: list[Any], sizes: Mapping[str, int], length: int, xp: Any) -> _Loop:
     body, _, carries, xs, reverse = v.attrs
     state = list(operands[:carries])
-    steps: list[Any] = [None] * length
-    yields: list[list[Any]] = [[None] * length for _ in body.outputs[carries:]]
+    steps: list[dict[int, Any]] = [{} for _ in range(length)]
+    everything = [w for w in body.graph.values if isinstance(w.type, TensorType)]
     for t in range(length - 1, -1, -1) if reverse else range(length):
-        args = [*state, *[x[t] for x in operands[carries:carries + xs]], *operands[carries + xs:]]
+        args = [*state, *[x[t] for x in operands[carries : carries + xs]], *operands[carries + xs :]]
         env = {a.index: xp.asarray(x) for a, x in zip(body.inputs, args, strict=True)}
-        out = interpret(body.graph, [*body.outputs, *[w for w in body.graph.values if isinstance(w.type, TensorType)]], env, sizes, xp)
-        state = out[:carries]
+        interpret(everything, env, sizes, xp)
+        state = [env[o.index] for o in body.outputs[:carries]]
         steps[t] = env
-        for k, stack in enumerate(yields):
-            stack[t] = out[carries + k]
-    stacks = []
-    for k, stack in enumerate(yields):
-        o = body.outputs[carries + k]
-        shape = [length, *[d if isinstance(d, int) else evaluate(d, sizes) for d in o.shape]]
-        stacks.append(np.stack(stack).reshape(shape) if length else np.zeros(shape, o.dtype.np))
-    return (state, stacks, _Traces(steps, sizes))
+    stacks: list[Any] = []
+    for k, o in enumerate(body.outputs[carries:]):
+        t_type = v.type.items[carries + k]
+        stacks.append(
+            np.stack([np.asarray(e[o.index]) for e in steps]) if steps else np.zeros(_static(t_type.shape, sizes), t_type.dtype.np)
+        )
+    return _Loop([*state, *stacks], steps)

@@ -23,7 +23,9 @@ from dfg.dims import DimLike
 from dfg.ir import Const, Graph, InferError, Subgraph, Value
 from dfg.types import ANY, BOOL, F64, FLOATING, DType, TensorType, TupleType, Type
 
-AttrKind = Literal["axis", "axes", "perm", "shape", "dims", "per_axis", "dim", "int", "bool", "float", "text", "dtype", "const", "body", "type", "batch"]
+AttrKind = Literal[
+    "axis", "axes", "perm", "shape", "dims", "per_axis", "dim", "int", "bool", "float", "text", "dtype", "const", "body", "type", "batch"
+]
 """What an attribute means, for checking, printing and vectorising. `axis`, `axes`, `perm`: numbers of axes; `shape`: sizes of the result's axes; `dims`: result axes
 of the operand's axes; `per_axis`: one entry for each axis of the first operand (its neutral entry is `Attr.neutral`); `batch`: a number of leading axes."""
 
@@ -177,8 +179,12 @@ def tensor(v: Value) -> TensorType:
 def check_dtype(name: str, t: TensorType, allowed: Sequence[DType], position: int = 0) -> None:
     if t.dtype not in allowed:
         names = ", ".join(d.name for d in allowed)
-        raise InferError("wrong-dtype", f"`{name}` takes {names}, not {t.dtype}", [(position, f"this is {t}")],
-                         help=None if t.dtype is not BOOL and allowed is not FLOATING else f"convert it first: `{allowed[-1].name}(…)`")
+        raise InferError(
+            "wrong-dtype",
+            f"`{name}` takes {names}, not {t.dtype}",
+            [(position, f"this is {t}")],
+            help=None if t.dtype is not BOOL and allowed is not FLOATING else f"convert it first: `{allowed[-1].name}(…)`",
+        )
 
 
 def same_axes(v: Value) -> Axes:
@@ -187,7 +193,9 @@ def same_axes(v: Value) -> Axes:
     return tuple([lanes for _ in v.operands])
 
 
-def infer_elementwise(name: str, dtypes: Sequence[DType], result: DType | None) -> Callable[[Graph, tuple[Value, ...], tuple[Any, ...]], Type]:
+def infer_elementwise(
+    name: str, dtypes: Sequence[DType], result: DType | None
+) -> Callable[[Graph, tuple[Value, ...], tuple[Any, ...]], Type]:
     """Operands of one type (shape and dtype); the result has that type, or dtype `result`."""
     allowed = frozenset(dtypes)
 
@@ -196,7 +204,9 @@ def infer_elementwise(name: str, dtypes: Sequence[DType], result: DType | None) 
         for k, o in enumerate(operands):
             u = o.type
             if u is not t and u != t:
-                raise InferError("shape-mismatch", f"`{name}` takes operands of one type, not {t} and {u}", [(0, f"this is {t}"), (k, f"this is {u}")])
+                raise InferError(
+                    "shape-mismatch", f"`{name}` takes operands of one type, not {t} and {u}", [(0, f"this is {t}"), (k, f"this is {u}")]
+                )
         if type(t) is not TensorType or t.dtype not in allowed:
             check_dtype(name, tensor(operands[0]), dtypes)
         return t if result is None else t.with_dtype(result)
@@ -217,20 +227,64 @@ def elementwise_vjp(rules: Sequence[Fn | None]) -> VjpRule:
     return vjp
 
 
-def unary(name: str, doc: str, *, vjp: Fn | NoGradient, ufunc: str | None = None, evaluate: Callable[..., Any] | None = None,
-          scalar: Callable[..., Any] | None = None, dtypes: Sequence[DType] = FLOATING, result: DType | None = None, linear: bool = False,
-          samples: Sequence[Sampler] = (), formula: str = "", fails: str | None = None, into: str | None = None, cost: int = 1,
-          rejects: Sequence[Reject] = ()) -> Op:
+def unary(
+    name: str,
+    doc: str,
+    *,
+    vjp: Fn | NoGradient,
+    ufunc: str | None = None,
+    evaluate: Callable[..., Any] | None = None,
+    scalar: Callable[..., Any] | None = None,
+    dtypes: Sequence[DType] = FLOATING,
+    result: DType | None = None,
+    linear: bool = False,
+    samples: Sequence[Sampler] = (),
+    formula: str = "",
+    fails: str | None = None,
+    into: str | None = None,
+    cost: int = 1,
+    rejects: Sequence[Reject] = (),
+) -> Op:
     """Define an elementwise op of one operand. `ufunc` names NumPy's function of the same meaning."""
-    return elementwise(name, doc, vjp=[vjp] if not isinstance(vjp, NoGradient) else vjp, ufunc=ufunc, evaluate=evaluate, scalar=scalar, dtypes=dtypes,
-                       result=result, linear=(linear,), samples=[tuple([s]) for s in samples], formula=formula, fails=fails, into=into, cost=cost, rejects=rejects)
+    return elementwise(
+        name,
+        doc,
+        vjp=[vjp] if not isinstance(vjp, NoGradient) else vjp,
+        ufunc=ufunc,
+        evaluate=evaluate,
+        scalar=scalar,
+        dtypes=dtypes,
+        result=result,
+        linear=(linear,),
+        samples=[tuple([s]) for s in samples],
+        formula=formula,
+        fails=fails,
+        into=into,
+        cost=cost,
+        rejects=rejects,
+    )
 
 
-def elementwise(name: str, doc: str, *, vjp: Sequence[Fn | None] | VjpRule | NoGradient, ufunc: str | None = None,
-                evaluate: Callable[..., Any] | None = None, scalar: Callable[..., Any] | None = None, dtypes: Sequence[DType] = FLOATING,
-                result: DType | None = None, linear: tuple[bool, ...] = (), commutative: bool = False,
-                samples: Sequence[Sequence[Sampler]] = (), formula: str = "", fails: str | None = None, into: str | None = None, cost: int = 1,
-                arity: int | None = None, rejects: Sequence[Reject] = ()) -> Op:
+def elementwise(
+    name: str,
+    doc: str,
+    *,
+    vjp: Sequence[Fn | None] | VjpRule | NoGradient,
+    ufunc: str | None = None,
+    evaluate: Callable[..., Any] | None = None,
+    scalar: Callable[..., Any] | None = None,
+    dtypes: Sequence[DType] = FLOATING,
+    result: DType | None = None,
+    linear: tuple[bool, ...] = (),
+    commutative: bool = False,
+    samples: Sequence[Sequence[Sampler]] = (),
+    formula: str = "",
+    fails: str | None = None,
+    into: str | None = None,
+    cost: int = 1,
+    arity: int | None = None,
+    rejects: Sequence[Reject] = (),
+) -> Op:
     """Define an elementwise op. Operands have one type; `samples` are rows of samplers, one for each operand."""
     n = arity or (len(vjp) if isinstance(vjp, list | tuple) else len(linear) or (len(samples[0]) if samples else 1))
     if evaluate is None:
@@ -242,18 +296,33 @@ def elementwise(name: str, doc: str, *, vjp: Sequence[Fn | None] | VjpRule | NoG
     if scalar is None and ufunc is not None:
         scalar = _scalar_by_name(ufunc)
     rule: VjpRule | NoGradient
-    if isinstance(vjp, NoGradient):
-        rule = vjp
-    elif callable(vjp):
+    if isinstance(vjp, NoGradient) or callable(vjp):
         rule = vjp
     else:
         rule = elementwise_vjp(list(vjp))
     bad = tuple(d for d in ANY if d not in dtypes)
     generated = tuple(Reject((f"{d.name}[3]",) * n, (), "wrong-dtype") for d in bad[:1])
-    return define(Op(
-        name, doc, infer_elementwise(name, dtypes, result), rule, arity=n, evaluate=evaluate, scalar=scalar, into=into, axes=same_axes, elementwise=True,
-        linear=linear or (False,) * n, commutative=commutative, fails=fails, cost=lambda v: v.type.size * cost,
-        samples=elementwise_samples(samples, dtypes), rejects=(*generated, *rejects), formula=formula))
+    return define(
+        Op(
+            name,
+            doc,
+            infer_elementwise(name, dtypes, result),
+            rule,
+            arity=n,
+            evaluate=evaluate,
+            scalar=scalar,
+            into=into,
+            axes=same_axes,
+            elementwise=True,
+            linear=linear or (False,) * n,
+            commutative=commutative,
+            fails=fails,
+            cost=lambda v: v.type.size * cost,
+            samples=elementwise_samples(samples, dtypes),
+            rejects=(*generated, *rejects),
+            formula=formula,
+        )
+    )
 
 
 def _by_name(ufunc: str) -> Callable[..., Any]:
@@ -335,8 +404,19 @@ def _constant_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ..
     return TensorType(d, array.shape)
 
 
-constant = define(Op("constant", "A number or an array that is known while compiling.", _constant_infer, NoGradient("a constant does not vary"),
-                     attrs=(Attr("value", "const"),), arity=0, evaluate=lambda xp, *, value: value.array, leaf=True, axes=lambda v: ()))
+constant = define(
+    Op(
+        "constant",
+        "A number or an array that is known while compiling.",
+        _constant_infer,
+        NoGradient("a constant does not vary"),
+        attrs=(Attr("value", "const"),),
+        arity=0,
+        evaluate=lambda xp, *, value: value.array,
+        leaf=True,
+        axes=lambda v: (),
+    )
+)
 
 
 def make_constant(g: Graph, value: object, d: DType) -> Value:

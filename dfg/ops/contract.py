@@ -29,7 +29,11 @@ def _infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Ty
     s, t = tensor(operands[0]), tensor(operands[1])
     check_dtype("contract", s, NUMERIC)
     if s.dtype is not t.dtype:
-        raise InferError("wrong-dtype", f"a contraction takes operands of one dtype, not {s.dtype} and {t.dtype}", [(0, f"this is {s}"), (1, f"this is {t}")])
+        raise InferError(
+            "wrong-dtype",
+            f"a contraction takes operands of one dtype, not {s.dtype} and {t.dtype}",
+            [(0, f"this is {s}"), (1, f"this is {t}")],
+        )
     a, b, result = split_subs(attrs[0])
     if len(a) != s.rank or len(b) != t.rank:
         raise InferError("rank-mismatch", f"`{attrs[0]}` does not fit {s} and {t}", [(0, f"this is {s}"), (1, f"this is {t}")])
@@ -40,8 +44,12 @@ def _infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Ty
         if letter in sizes and (proved := cx.equal_sizes(sizes[letter][0], d)) is not True:
             other, axis = sizes[letter]
             fact = None if proved is False else f"dim {other} == {d}"
-            raise InferError("shape-mismatch" if proved is False else "dim-unproved", f"cannot contract {s} with {t}: axis {axis} of the first and axis {k} of the second differ",
-                             [(0, f"axis {axis} is {other}"), (1, f"axis {k} is {d}")], dim_fact=fact)
+            raise InferError(
+                "shape-mismatch" if proved is False else "dim-unproved",
+                f"cannot contract {s} with {t}: axis {axis} of the first and axis {k} of the second differ",
+                [(0, f"axis {axis} is {other}"), (1, f"axis {k} is {d}")],
+                dim_fact=fact,
+            )
         sizes.setdefault(letter, (d, k))
     return TensorType(s.dtype, tuple(sizes[letter][0] for letter in result))
 
@@ -49,8 +57,10 @@ def _infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Ty
 def _vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
     a, b, result = split_subs(y.attrs[0])
     x, z = y.operands
-    return [contract(ct, z, subs=canonical(f"{result},{b}->{a}")) if cx.need[0] else None,
-            contract(x, ct, subs=canonical(f"{a},{result}->{b}")) if cx.need[1] else None]
+    return [
+        contract(ct, z, subs=canonical(f"{result},{b}->{a}")) if cx.need[0] else None,
+        contract(x, ct, subs=canonical(f"{a},{result}->{b}")) if cx.need[1] else None,
+    ]
 
 
 def canonical(subs: str) -> str:
@@ -94,11 +104,34 @@ def _evaluate(xp: Any, x: Any, z: Any, *, subs: str) -> Any:
     return xp.transpose(xp.matmul(p, q).reshape([size[c] for c in order]), [order.index(c) for c in result])
 
 
-_SAMPLES = [("ab,bc->ac", (2, 3), (3, 4)), ("ab,b->a", (2, 3), (3,)), ("a,a->", (4,), (4,)), ("abc,acd->abd", (2, 3, 2), (2, 2, 3)), ("a,b->ab", (2,), (3,)),
-            ("ab,cb->ca", (2, 3), (4, 3)), ("ab,bc->ac", (2, 0), (0, 3)), ("a,->a", (3,), ()), ("abc,bac->cb", (2, 3, 2), (3, 2, 2))]
-contract = define(Op(
-    "contract", "Products of two tensors' elements summed over shared axes, as `einsum` of two operands.", _infer, _vjp, attrs=(Attr("subs", "text"),), arity=2,
-    evaluate=_evaluate, axes=_axes, cost=_cost, formula="einsum(subs, x, y)",
-    workspace=lambda v: (v.operands[0].type.size + v.operands[1].type.size + v.type.size) * v.dtype.size,
-    samples=lambda rng: [Case((rng.normal(size=p), rng.normal(size=q)), (("subs", s),)) for s, p, q in _SAMPLES],
-    rejects=(Reject(("f64[3, 2]", "f64[3, 2]"), (("subs", "ab,bc->ac"),), "shape-mismatch"), Reject(("f64[3]", "f64[3]"), (("subs", "ab,bc->ac"),), "rank-mismatch"))))
+_SAMPLES = [
+    ("ab,bc->ac", (2, 3), (3, 4)),
+    ("ab,b->a", (2, 3), (3,)),
+    ("a,a->", (4,), (4,)),
+    ("abc,acd->abd", (2, 3, 2), (2, 2, 3)),
+    ("a,b->ab", (2,), (3,)),
+    ("ab,cb->ca", (2, 3), (4, 3)),
+    ("ab,bc->ac", (2, 0), (0, 3)),
+    ("a,->a", (3,), ()),
+    ("abc,bac->cb", (2, 3, 2), (3, 2, 2)),
+]
+contract = define(
+    Op(
+        "contract",
+        "Products of two tensors' elements summed over shared axes, as `einsum` of two operands.",
+        _infer,
+        _vjp,
+        attrs=(Attr("subs", "text"),),
+        arity=2,
+        evaluate=_evaluate,
+        axes=_axes,
+        cost=_cost,
+        formula="einsum(subs, x, y)",
+        workspace=lambda v: (v.operands[0].type.size + v.operands[1].type.size + v.type.size) * v.dtype.size,
+        samples=lambda rng: [Case((rng.normal(size=p), rng.normal(size=q)), (("subs", s),)) for s, p, q in _SAMPLES],
+        rejects=(
+            Reject(("f64[3, 2]", "f64[3, 2]"), (("subs", "ab,bc->ac"),), "shape-mismatch"),
+            Reject(("f64[3]", "f64[3]"), (("subs", "ab,bc->ac"),), "rank-mismatch"),
+        ),
+    )
+)

@@ -20,18 +20,49 @@ def _declared(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) ->
 
 
 def _leaf(name: str, doc: str) -> Op:
-    return define(Op(name, doc, _declared, NoGradient("it depends on nothing"), attrs=(Attr("name", "text"), Attr("type", "type")), arity=0, leaf=True,
-                     axes=lambda v: ()))
+    return define(
+        Op(
+            name,
+            doc,
+            _declared,
+            NoGradient("it depends on nothing"),
+            attrs=(Attr("name", "text"), Attr("type", "type")),
+            arity=0,
+            leaf=True,
+            axes=lambda v: (),
+        )
+    )
 
 
 input_op = _leaf("input", "A tensor that is fed at every run.")
 param_op = _leaf("param", "A learnable tensor, kept between runs.")
 state_op = _leaf("state", "A tensor kept between runs, not learnable.")
-arg = define(Op("arg", "An input of the body of a loop or branch.", _declared, NoGradient("it depends on nothing"),
-                attrs=(Attr("position", "int"), Attr("type", "type")), arity=0, leaf=True, axes=lambda v: ()))
-dim_op = define(Op("dim", "A size as a scalar i64.", lambda cx, o, a: TensorType(I64), NoGradient("a size is an integer"), attrs=(Attr("size", "dim"),), arity=0,
-                   evaluate=lambda xp, *, size: xp.asarray(size, dtype=np.int64), into="{out}[...] = {size}", axes=lambda v: (),
-                   samples=lambda rng: [Case((), (("size", 5),))]))
+arg = define(
+    Op(
+        "arg",
+        "An input of the body of a loop or branch.",
+        _declared,
+        NoGradient("it depends on nothing"),
+        attrs=(Attr("position", "int"), Attr("type", "type")),
+        arity=0,
+        leaf=True,
+        axes=lambda v: (),
+    )
+)
+dim_op = define(
+    Op(
+        "dim",
+        "A size as a scalar i64.",
+        lambda cx, o, a: TensorType(I64),
+        NoGradient("a size is an integer"),
+        attrs=(Attr("size", "dim"),),
+        arity=0,
+        evaluate=lambda xp, *, size: xp.asarray(size, dtype=np.int64),
+        into="{out}[...] = {size}",
+        axes=lambda v: (),
+        samples=lambda rng: [Case((), (("size", 5),))],
+    )
+)
 
 
 def _iota_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
@@ -42,9 +73,19 @@ def _iota_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) 
     return TensorType(dtype, (size,))
 
 
-iota = define(Op("iota", "The numbers 0, 1, 2 ... below a size.", _iota_infer, NoGradient("it depends on nothing"), attrs=(Attr("size", "dim"), Attr("dtype", "dtype")),
-                 arity=0, evaluate=lambda xp, *, size, dtype: xp.arange(size, dtype=dtype.np), axes=lambda v: (),
-                 samples=lambda rng: [Case((), (("size", n), ("dtype", I64))) for n in (0, 4)]))
+iota = define(
+    Op(
+        "iota",
+        "The numbers 0, 1, 2 ... below a size.",
+        _iota_infer,
+        NoGradient("it depends on nothing"),
+        attrs=(Attr("size", "dim"), Attr("dtype", "dtype")),
+        arity=0,
+        evaluate=lambda xp, *, size, dtype: xp.arange(size, dtype=dtype.np),
+        axes=lambda v: (),
+        samples=lambda rng: [Case((), (("size", n), ("dtype", I64))) for n in (0, 4)],
+    )
+)
 
 _serial = itertools.count(1)
 
@@ -57,9 +98,24 @@ def _identity_axes(v: Value) -> Axes:
     return (tuple(range(v.rank)),)
 
 
-pin = define(Op("pin", "The same value under an identity of its own, as a target of differentiation: never merged with another, opaque to rewrites.", _same_type,
-                lambda cx, ct, y: (ct,), attrs=(Attr("serial", "int"),), evaluate=lambda xp, x, *, serial: x, into="np.copyto({out}, {0})", axes=_identity_axes,
-                linear=(True,), elementwise=True, view=True, unique=True, cost=lambda v: 0, samples=lambda rng: [Case((rng.normal(size=3),), (("serial", 1),))]))
+pin = define(
+    Op(
+        "pin",
+        "The same value under an identity of its own, as a target of differentiation: never merged with another, opaque to rewrites.",
+        _same_type,
+        lambda cx, ct, y: (ct,),
+        attrs=(Attr("serial", "int"),),
+        evaluate=lambda xp, x, *, serial: x,
+        into="np.copyto({out}, {0})",
+        axes=_identity_axes,
+        linear=(True,),
+        elementwise=True,
+        view=True,
+        unique=True,
+        cost=lambda v: 0,
+        samples=lambda rng: [Case((rng.normal(size=3),), (("serial", 1),))],
+    )
+)
 
 
 def make_pin(v: Value) -> Value:
@@ -78,8 +134,19 @@ def _projected(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
     raise AssertionError("differentiation collects the cotangents of projections itself")
 
 
-part = define(Op("part", "One result of an op with several.", _part_infer, _projected, attrs=(Attr("index", "int"),), projects=True, view=True,
-                 evaluate=lambda xp, x, *, index: x[index], cost=lambda v: 0))
+part = define(
+    Op(
+        "part",
+        "One result of an op with several.",
+        _part_infer,
+        _projected,
+        attrs=(Attr("index", "int"),),
+        projects=True,
+        view=True,
+        evaluate=lambda xp, x, *, index: x[index],
+        cost=lambda v: 0,
+    )
+)
 
 
 def _trace_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
@@ -93,14 +160,25 @@ def _trace_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...])
     return TensorType(t.dtype, (loop.attr("length"), *t.shape))
 
 
-trace = define(Op("trace", "The stack over the steps of a loop of one value of its body: what the backward pass keeps.", _trace_infer, _projected,
-                  attrs=(Attr("index", "int"),), projects=True, cost=lambda v: 0))
+trace = define(
+    Op(
+        "trace",
+        "The stack over the steps of a loop of one value of its body: what the backward pass keeps.",
+        _trace_infer,
+        _projected,
+        attrs=(Attr("index", "int"),),
+        projects=True,
+        cost=lambda v: 0,
+    )
+)
 
 
 def _draw_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
     seed = tensor(operands[0])
     if seed.dtype is not I64 or seed.rank != 1:
-        raise InferError("wrong-dtype", f"a seed is an i64 or a list of them, not {seed}", [(0, f"this is {seed}")], help="`i64(…)` converts")
+        raise InferError(
+            "wrong-dtype", f"a seed is an i64 or a list of them, not {seed}", [(0, f"this is {seed}")], help="`i64(…)` converts"
+        )
     shape, dtype = attrs
     if not dtype.floating:
         raise InferError("wrong-dtype", f"a real draw is of a floating dtype, not {dtype}", help="`randint` draws integers")
@@ -146,9 +224,21 @@ def _normal(xp: Any, seeds: Any, *, shape: tuple[int, ...], dtype: Any) -> Any:
 
 
 def _draw(name: str, doc: str, evaluate: Any) -> Op:
-    return define(Op(name, doc, _draw_infer, NoGradient("a draw does not depend on its seed smoothly"), attrs=(Attr("shape", "shape"), Attr("dtype", "dtype")),
-                     evaluate=evaluate, axes=lambda v: ((OPAQUE,),), workspace=lambda v: v.type.size * 40,
-                     samples=lambda rng: [Case((np.array([3, 4], np.int64),), (("shape", s), ("dtype", d))) for s in [(), (3, 2), (0,)] for d in NUMERIC[3:]]))
+    return define(
+        Op(
+            name,
+            doc,
+            _draw_infer,
+            NoGradient("a draw does not depend on its seed smoothly"),
+            attrs=(Attr("shape", "shape"), Attr("dtype", "dtype")),
+            evaluate=evaluate,
+            axes=lambda v: ((OPAQUE,),),
+            workspace=lambda v: v.type.size * 40,
+            samples=lambda rng: [
+                Case((np.array([3, 4], np.int64),), (("shape", s), ("dtype", d))) for s in [(), (3, 2), (0,)] for d in NUMERIC[3:]
+            ],
+        )
+    )
 
 
 uniform_op = _draw("uniform", "Draws from the uniform distribution on [0, 1); equal seed, shape and dtype give equal numbers.", _uniform)

@@ -25,7 +25,7 @@ def transpose_last(x: Value) -> Value:
 def matmul_last(a: Value, b: Value) -> Value:
     """Matrix product over the last two axes of operands with equal leading axes."""
     k = a.rank - 2
-    batch, (i, j, m) = LETTERS[:k], LETTERS[k:k + 3]
+    batch, (i, j, m) = LETTERS[:k], LETTERS[k : k + 3]
 
     return contract(a, b, subs=canonical(f"{batch}{i}{j},{batch}{j}{m}->{batch}{i}{m}"))
 
@@ -57,7 +57,9 @@ def _solve_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...])
     if b.dtype is not a.dtype:
         raise InferError("wrong-dtype", f"`solve` takes operands of one dtype, not {a.dtype} and {b.dtype}", [(1, f"this is {b}")])
     if b.rank != a.rank or any(cx.equal_sizes(p, q) is not True for p, q in zip(a.shape[:-1], b.shape[:-1], strict=True)):
-        raise InferError("shape-mismatch", f"`solve` takes a right-hand side with the rows of {a}, not {b}", [(0, f"this is {a}"), (1, f"this is {b}")])
+        raise InferError(
+            "shape-mismatch", f"`solve` takes a right-hand side with the rows of {a}, not {b}", [(0, f"this is {a}"), (1, f"this is {b}")]
+        )
     return b
 
 
@@ -72,15 +74,33 @@ def _batched(v: Value) -> Axes:
 
 
 def _solve_samples(rng: np.random.Generator) -> list[Case]:
-    return [Case((rng.normal(size=s) + 3 * np.eye(s[-1]), rng.normal(size=(*s[:-1], k)))) for s, k in [((3, 3), 2), ((2, 2, 2), 1), ((1, 1), 1), ((0, 0), 2)]]
+    return [
+        Case((rng.normal(size=s) + 3 * np.eye(s[-1]), rng.normal(size=(*s[:-1], k))))
+        for s, k in [((3, 3), 2), ((2, 2, 2), 1), ((1, 1), 1), ((0, 0), 2)]
+    ]
 
 
-solve = define(Op(
-    "solve", "The solution of a system of linear equations for each column of the right-hand side. A singular matrix fails.", _solve_infer, _solve_vjp, arity=2,
-    evaluate=lambda xp, a, b: xp.linalg.solve(a, b), axes=lambda v: (_batched(v)[0], (*_batched(v)[0][:-1], v.rank - 1)), fails="singular",
-    workspace=lambda v: (v.operands[0].type.size + 2 * v.type.size) * v.dtype.size, cost=lambda v: v.operands[0].type.size * v.operands[0].shape[-1] + 2 * v.type.size * v.shape[-2],
-    samples=_solve_samples, formula="x with a @ x = b",
-    rejects=(Reject(("f64[2, 3]", "f64[2, 1]"), (), "shape-mismatch"), Reject(("f64[2, 2]", "f64[3, 1]"), (), "shape-mismatch"), Reject(("i64[2, 2]", "i64[2, 1]"), (), "wrong-dtype"))))
+solve = define(
+    Op(
+        "solve",
+        "The solution of a system of linear equations for each column of the right-hand side. A singular matrix fails.",
+        _solve_infer,
+        _solve_vjp,
+        arity=2,
+        evaluate=lambda xp, a, b: xp.linalg.solve(a, b),
+        axes=lambda v: (_batched(v)[0], (*_batched(v)[0][:-1], v.rank - 1)),
+        fails="singular",
+        workspace=lambda v: (v.operands[0].type.size + 2 * v.type.size) * v.dtype.size,
+        cost=lambda v: v.operands[0].type.size * v.operands[0].shape[-1] + 2 * v.type.size * v.shape[-2],
+        samples=_solve_samples,
+        formula="x with a @ x = b",
+        rejects=(
+            Reject(("f64[2, 3]", "f64[2, 1]"), (), "shape-mismatch"),
+            Reject(("f64[2, 2]", "f64[3, 1]"), (), "shape-mismatch"),
+            Reject(("i64[2, 2]", "i64[2, 1]"), (), "wrong-dtype"),
+        ),
+    )
+)
 
 
 def _qr_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
@@ -95,7 +115,9 @@ def _qr_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) ->
     elif cx.facts.at_least(n, m):
         k = m
     else:
-        raise InferError("dim-unproved", f"`qr` must know which axis of {t} is the longer", [(0, f"this is {t}")], dim_fact=f"dim {m} >= {n}")
+        raise InferError(
+            "dim-unproved", f"`qr` must know which axis of {t} is the longer", [(0, f"this is {t}")], dim_fact=f"dim {m} >= {n}"
+        )
     return TupleType([TensorType(t.dtype, (*t.shape[:-1], k)), TensorType(t.dtype, (*t.shape[:-2], k, n))])
 
 
@@ -116,7 +138,10 @@ def _qr_vjp(cx: RuleContext, cts: Any, y: Value) -> Sequence[Value | None]:
     left_shape, right_shape = (*head, m, m), (*head, m, n - m)
 
     def split(x: Value) -> tuple[Value, Value]:
-        return (OPS["slice"](x, starts=(*zero, 0), sizes=left_shape, strides=ones), OPS["slice"](x, starts=(*zero, m), sizes=right_shape, strides=ones))
+        return (
+            OPS["slice"](x, starts=(*zero, 0), sizes=left_shape, strides=ones),
+            OPS["slice"](x, starts=(*zero, m), sizes=right_shape, strides=ones),
+        )
 
     _, tail = split(a)
     u, _ = split(r)
@@ -137,10 +162,18 @@ def _qr(xp: Any, x: Any) -> Any:
     return q, r
 
 
-qr = define(Op(
-    "qr", "Orthogonal and upper triangular factors of matrices (reduced): x = q @ r.", _qr_infer, _qr_vjp, evaluate=_qr, axes=_batched,
-    workspace=lambda v: 3 * v.operands[0].type.size * v.operands[0].dtype.size,
-    cost=lambda v: 2 * v.operands[0].type.size * v.operands[0].shape[-1],
-    samples=lambda rng: [Case((rng.normal(size=s) + np.eye(s[-2], s[-1]),)) for s in [(3, 3), (4, 2), (2, 3), (2, 3, 2)]], formula="x = q r",
-    rejects=(Reject(("f64[3]",), (), "rank-mismatch"), Reject(("i64[3, 3]",), (), "wrong-dtype"))))
-
+qr = define(
+    Op(
+        "qr",
+        "Orthogonal and upper triangular factors of matrices (reduced): x = q @ r.",
+        _qr_infer,
+        _qr_vjp,
+        evaluate=_qr,
+        axes=_batched,
+        workspace=lambda v: 3 * v.operands[0].type.size * v.operands[0].dtype.size,
+        cost=lambda v: 2 * v.operands[0].type.size * v.operands[0].shape[-1],
+        samples=lambda rng: [Case((rng.normal(size=s) + np.eye(s[-2], s[-1]),)) for s in [(3, 3), (4, 2), (2, 3), (2, 3, 2)]],
+        formula="x = q r",
+        rejects=(Reject(("f64[3]",), (), "rank-mismatch"), Reject(("i64[3, 3]",), (), "wrong-dtype")),
+    )
+)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dfg.dims import DimLike
-from dfg.ir import Graph, InferError, Subgraph, Value
+from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPAQUE, Attr, Axes, Op, RuleContext, define, tensor
 from dfg.types import TensorType, TupleType, Type
 
@@ -56,7 +56,15 @@ def _cost(v: Value) -> DimLike:
     return total * length
 
 
-scan = define(Op(
-    "scan", "A loop over leading axes with carries; what is yielded is stacked.", _infer, _vjp,
-    attrs=(Attr("body", "body"), Attr("length", "dim"), Attr("carries", "int"), Attr("xs", "int"), Attr("reverse", "bool")), arity=None, axes=_axes, cost=_cost))
-
+scan = define(
+    Op(
+        "scan",
+        "A loop over leading axes with carries; what is yielded is stacked.",
+        _infer,
+        _vjp,
+        attrs=(Attr("body", "body"), Attr("length", "dim"), Attr("carries", "int"), Attr("xs", "int"), Attr("reverse", "bool")),
+        arity=None,
+        axes=_axes,
+        cost=_cost,
+    )
+)

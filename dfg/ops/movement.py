@@ -50,13 +50,26 @@ def _broadcast(xp: Any, x: Any, *, shape: tuple[int, ...], dims: tuple[int, ...]
     return xp.broadcast_to(xp.reshape(x, tuple(inner)), shape)
 
 
-broadcast = define(Op(
-    "broadcast", "The same elements repeated along new axes; `dims` says where the operand's axes go.", _broadcast_infer, _broadcast_vjp,
-    attrs=(Attr("shape", "shape"), Attr("dims", "dims")), evaluate=_broadcast, axes=lambda v: (tuple(v.attrs[1]),), linear=(True,), moves=True, view=True,
-    cost=lambda v: 0,
-    samples=lambda rng: [Case((rng.normal(size=s),), (("shape", r), ("dims", d))) for s, r, d in [((), (3, 2), ()), ((3,), (3, 2), (0,)), ((2,), (3, 2), (1,)),
-                                                                                                 ((2, 0), (2, 3, 0), (0, 2))]],
-    rejects=(Reject(("f64[3]",), (("shape", (2, 4)), ("dims", (1,))), "shape-mismatch"),)))
+broadcast = define(
+    Op(
+        "broadcast",
+        "The same elements repeated along new axes; `dims` says where the operand's axes go.",
+        _broadcast_infer,
+        _broadcast_vjp,
+        attrs=(Attr("shape", "shape"), Attr("dims", "dims")),
+        evaluate=_broadcast,
+        axes=lambda v: (tuple(v.attrs[1]),),
+        linear=(True,),
+        moves=True,
+        view=True,
+        cost=lambda v: 0,
+        samples=lambda rng: [
+            Case((rng.normal(size=s),), (("shape", r), ("dims", d)))
+            for s, r, d in [((), (3, 2), ()), ((3,), (3, 2), (0,)), ((2,), (3, 2), (1,)), ((2, 0), (2, 3, 0), (0, 2))]
+        ],
+        rejects=(Reject(("f64[3]",), (("shape", (2, 4)), ("dims", (1,))), "shape-mismatch"),),
+    )
+)
 
 
 def broadcast_along(v: Value, shape: tuple[DimLike, ...], dims: tuple[int, ...]) -> Value:
@@ -85,8 +98,12 @@ def _reshape_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...
     equal = cx.equal_sizes(old, new)
     if equal is not True:
         target = TensorType(t.dtype, shape)
-        raise InferError("shape-mismatch" if equal is False else "dim-unproved", f"cannot reshape {t} of {old} elements to {target} of {new}",
-                         [(0, f"this is {t}")], dim_fact=None if equal is False else f"dim {old} == {new}")
+        raise InferError(
+            "shape-mismatch" if equal is False else "dim-unproved",
+            f"cannot reshape {t} of {old} elements to {target} of {new}",
+            [(0, f"this is {t}")],
+            dim_fact=None if equal is False else f"dim {old} == {new}",
+        )
     return TensorType(t.dtype, shape)
 
 
@@ -139,13 +156,27 @@ def _reshape_axes(v: Value) -> Axes:
     return (tuple(result),)
 
 
-reshape = define(Op(
-    "reshape", "The same elements in the same order under another shape.", _reshape_infer, lambda cx, ct, y: [reshape(ct, shape=y.operands[0].shape)],
-    attrs=(Attr("shape", "shape"),), evaluate=lambda xp, x, *, shape: xp.reshape(x, shape), axes=_reshape_axes, linear=(True,), moves=True, view=True,
-    into="np.copyto({out}.reshape({0}.shape), {0})", cost=lambda v: 0,
-    samples=lambda rng: [Case((rng.normal(size=s),), (("shape", r),)) for s, r in [((6,), (2, 3)), ((2, 3), (3, 2)), ((2, 1, 3), (2, 3)), ((0, 3), (0,)), ((), (1, 1)),
-                                                                                  ((4, 2, 3), (4, 6))]],
-    rejects=(Reject(("f64[3]",), (("shape", (4,)),), "shape-mismatch"),)))
+reshape = define(
+    Op(
+        "reshape",
+        "The same elements in the same order under another shape.",
+        _reshape_infer,
+        lambda cx, ct, y: [reshape(ct, shape=y.operands[0].shape)],
+        attrs=(Attr("shape", "shape"),),
+        evaluate=lambda xp, x, *, shape: xp.reshape(x, shape),
+        axes=_reshape_axes,
+        linear=(True,),
+        moves=True,
+        view=True,
+        into="np.copyto({out}.reshape({0}.shape), {0})",
+        cost=lambda v: 0,
+        samples=lambda rng: [
+            Case((rng.normal(size=s),), (("shape", r),))
+            for s, r in [((6,), (2, 3)), ((2, 3), (3, 2)), ((2, 1, 3), (2, 3)), ((0, 3), (0,)), ((), (1, 1)), ((4, 2, 3), (4, 6))]
+        ],
+        rejects=(Reject(("f64[3]",), (("shape", (4,)),), "shape-mismatch"),),
+    )
+)
 
 
 def emit_reshape(v: Value, shape: tuple[DimLike, ...]) -> Value:
@@ -170,12 +201,25 @@ def inverse(perm: Sequence[int]) -> tuple[int, ...]:
     return tuple(result)
 
 
-permute = define(Op(
-    "permute", "The axes in another order: axis k of the result is axis `perm[k]` of the operand.", _permute_infer,
-    lambda cx, ct, y: [permute(ct, perm=inverse(y.attrs[0]))], attrs=(Attr("perm", "perm"),), evaluate=lambda xp, x, *, perm: xp.transpose(x, perm),
-    axes=lambda v: (inverse(v.attrs[0]),), linear=(True,), moves=True, view=True, cost=lambda v: 0,
-    samples=lambda rng: [Case((rng.normal(size=s),), (("perm", p),)) for s, p in [((2, 3), (1, 0)), ((2, 3, 4), (1, 2, 0)), ((2, 0), (1, 0)), ((), ())]],
-    rejects=(Reject(("f64[3, 2]",), (("perm", (0, 0)),), "bad-argument"),)))
+permute = define(
+    Op(
+        "permute",
+        "The axes in another order: axis k of the result is axis `perm[k]` of the operand.",
+        _permute_infer,
+        lambda cx, ct, y: [permute(ct, perm=inverse(y.attrs[0]))],
+        attrs=(Attr("perm", "perm"),),
+        evaluate=lambda xp, x, *, perm: xp.transpose(x, perm),
+        axes=lambda v: (inverse(v.attrs[0]),),
+        linear=(True,),
+        moves=True,
+        view=True,
+        cost=lambda v: 0,
+        samples=lambda rng: [
+            Case((rng.normal(size=s),), (("perm", p),)) for s, p in [((2, 3), (1, 0)), ((2, 3, 4), (1, 2, 0)), ((2, 0), (1, 0)), ((), ())]
+        ],
+        rejects=(Reject(("f64[3, 2]",), (("perm", (0, 0)),), "bad-argument"),),
+    )
+)
 
 
 def emit_permute(v: Value, perm: Sequence[int]) -> Value:
@@ -193,12 +237,25 @@ def _flip_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) 
     return t
 
 
-flip = define(Op(
-    "flip", "The elements in reverse order along axes.", _flip_infer, lambda cx, ct, y: [flip(ct, axes=y.attrs[0])], attrs=(Attr("axes", "axes"),),
-    evaluate=lambda xp, x, *, axes: xp.flip(x, axes), linear=(True,), moves=True, view=True, cost=lambda v: 0,
-    axes=lambda v: (tuple(OPAQUE if k in v.attrs[0] else k for k in range(v.rank)),),
-    samples=lambda rng: [Case((rng.normal(size=s),), (("axes", a),)) for s, a in [((3,), (0,)), ((2, 3), (0, 1)), ((2, 3, 2), (1,)), ((0,), (0,))]],
-    rejects=(Reject(("f64[3]",), (("axes", (1,)),), "bad-argument"),)))
+flip = define(
+    Op(
+        "flip",
+        "The elements in reverse order along axes.",
+        _flip_infer,
+        lambda cx, ct, y: [flip(ct, axes=y.attrs[0])],
+        attrs=(Attr("axes", "axes"),),
+        evaluate=lambda xp, x, *, axes: xp.flip(x, axes),
+        linear=(True,),
+        moves=True,
+        view=True,
+        cost=lambda v: 0,
+        axes=lambda v: (tuple(OPAQUE if k in v.attrs[0] else k for k in range(v.rank)),),
+        samples=lambda rng: [
+            Case((rng.normal(size=s),), (("axes", a),)) for s, a in [((3,), (0,)), ((2, 3), (0, 1)), ((2, 3, 2), (1,)), ((0,), (0,))]
+        ],
+        rejects=(Reject(("f64[3]",), (("axes", (1,)),), "bad-argument"),),
+    )
+)
 
 # --- slice and update ----------------------------------------------------------------------------------------------------------------
 
@@ -238,14 +295,29 @@ def _slice_axes(v: Value) -> Axes:
 
 SLICE_ATTRS = (Attr("starts", "per_axis", 0), Attr("sizes", "per_axis", "size"), Attr("strides", "per_axis", 1))
 _SLICES: list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = [
-    ((5,), (1,), (3,), (1,)), ((5, 3), (0, 1), (3, 2), (2, 1)), ((4,), (2,), (0,), (1,)), ((2, 3, 4), (0, 0, 1), (2, 3, 2), (1, 1, 2))]
-slice_op = define(Op(
-    "slice", "A window of each axis: `sizes` elements from `starts` in steps of `strides`.", _slice_infer,
-    lambda cx, ct, y: [update(full(ct.graph, 0, y.operands[0].type.with_dtype(ct.dtype)), ct, starts=y.attrs[0], strides=y.attrs[2])],
-    attrs=SLICE_ATTRS, evaluate=lambda xp, x, *, starts, sizes, strides: x[_index(starts, sizes, strides)], axes=_slice_axes,
-    linear=(True,), moves=True, partial=True, view=True, cost=lambda v: 0,
-    samples=lambda rng: [Case((rng.normal(size=s),), (("starts", a), ("sizes", n), ("strides", t))) for s, a, n, t in _SLICES],
-    rejects=(Reject(("f64[3]",), (("starts", (2,)), ("sizes", (2,)), ("strides", (1,))), "out-of-bounds"),)))
+    ((5,), (1,), (3,), (1,)),
+    ((5, 3), (0, 1), (3, 2), (2, 1)),
+    ((4,), (2,), (0,), (1,)),
+    ((2, 3, 4), (0, 0, 1), (2, 3, 2), (1, 1, 2)),
+]
+slice_op = define(
+    Op(
+        "slice",
+        "A window of each axis: `sizes` elements from `starts` in steps of `strides`.",
+        _slice_infer,
+        lambda cx, ct, y: [update(full(ct.graph, 0, y.operands[0].type.with_dtype(ct.dtype)), ct, starts=y.attrs[0], strides=y.attrs[2])],
+        attrs=SLICE_ATTRS,
+        evaluate=lambda xp, x, *, starts, sizes, strides: x[_index(starts, sizes, strides)],
+        axes=_slice_axes,
+        linear=(True,),
+        moves=True,
+        partial=True,
+        view=True,
+        cost=lambda v: 0,
+        samples=lambda rng: [Case((rng.normal(size=s),), (("starts", a), ("sizes", n), ("strides", t))) for s, a, n, t in _SLICES],
+        rejects=(Reject(("f64[3]",), (("starts", (2,)), ("sizes", (2,)), ("strides", (1,))), "out-of-bounds"),),
+    )
+)
 
 
 def _update_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
@@ -259,8 +331,10 @@ def _update_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]
 def _update_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
     starts, strides = y.attrs
     v = y.operands[1]
-    return [update(ct, full(ct.graph, 0, v.type.with_dtype(ct.dtype)), starts=starts, strides=strides) if cx.need[0] else None,
-            slice_op(ct, starts=starts, sizes=v.shape, strides=strides) if cx.need[1] else None]
+    return [
+        update(ct, full(ct.graph, 0, v.type.with_dtype(ct.dtype)), starts=starts, strides=strides) if cx.need[0] else None,
+        slice_op(ct, starts=starts, sizes=v.shape, strides=strides) if cx.need[1] else None,
+    ]
 
 
 def _update(xp: Any, x: Any, v: Any, *, starts: Any, strides: Any) -> Any:
@@ -275,11 +349,24 @@ def _update_axes(v: Value) -> Axes:
     return (lanes, lanes)
 
 
-update = define(Op(
-    "update", "The first operand with a window of it replaced by the second.", _update_infer, _update_vjp, attrs=(SLICE_ATTRS[0], SLICE_ATTRS[2]), arity=2,
-    evaluate=_update, axes=_update_axes, linear=(True, True), moves=True, partial=True, cost=lambda v: 0,
-    samples=lambda rng: [Case((rng.normal(size=s), rng.normal(size=n)), (("starts", a), ("strides", t))) for s, a, n, t in _SLICES],
-    rejects=(Reject(("f64[3]", "f64[2]"), (("starts", (2,)), ("strides", (1,))), "out-of-bounds"),)))
+update = define(
+    Op(
+        "update",
+        "The first operand with a window of it replaced by the second.",
+        _update_infer,
+        _update_vjp,
+        attrs=(SLICE_ATTRS[0], SLICE_ATTRS[2]),
+        arity=2,
+        evaluate=_update,
+        axes=_update_axes,
+        linear=(True, True),
+        moves=True,
+        partial=True,
+        cost=lambda v: 0,
+        samples=lambda rng: [Case((rng.normal(size=s), rng.normal(size=n)), (("starts", a), ("strides", t))) for s, a, n, t in _SLICES],
+        rejects=(Reject(("f64[3]", "f64[2]"), (("starts", (2,)), ("strides", (1,))), "out-of-bounds"),),
+    )
+)
 
 # --- concat --------------------------------------------------------------------------------------------------------------------------
 
@@ -297,10 +384,14 @@ def _concat_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]
         for a in range(first.rank):
             if a != axis and (equal := cx.equal_sizes(first.shape[a], t.shape[a])) is not True:
                 fact = None if equal is False else f"dim {first.shape[a]} == {t.shape[a]}"
-                raise InferError("shape-mismatch" if equal is False else "dim-unproved", f"cannot join {first} and {t} along axis {axis}: axis {a} differs",
-                                 [(0, f"axis {a} is {first.shape[a]}"), (k, f"axis {a} is {t.shape[a]}")], dim_fact=fact)
+                raise InferError(
+                    "shape-mismatch" if equal is False else "dim-unproved",
+                    f"cannot join {first} and {t} along axis {axis}: axis {a} differs",
+                    [(0, f"axis {a} is {first.shape[a]}"), (k, f"axis {a} is {t.shape[a]}")],
+                    dim_fact=fact,
+                )
         total = total + t.shape[axis]
-    return TensorType(first.dtype, (*first.shape[:axis], total, *first.shape[axis + 1:]))
+    return TensorType(first.dtype, (*first.shape[:axis], total, *first.shape[axis + 1 :]))
 
 
 def _concat_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
@@ -314,18 +405,34 @@ def _concat_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
     return result
 
 
-concat = define(Op(
-    "concat", "The operands joined along an axis.", _concat_infer, _concat_vjp, attrs=(Attr("axis", "axis"),), arity=None,
-    evaluate=lambda xp, *xs, axis: xp.concatenate(xs, axis=axis), into=lambda out, *xs, axis: f"np.concatenate([{', '.join(xs)}], axis={axis}, out={out})",
-    axes=lambda v: tuple(tuple(OPAQUE if k == v.attrs[0] else k for k in range(o.rank)) for o in v.operands), moves=True,
-    linear=(True,), cost=lambda v: 0,
-    samples=lambda rng: [Case(tuple(rng.normal(size=s) for s in ss), (("axis", a),)) for ss, a in [([(2,), (3,)], 0), ([(2, 1), (2, 3), (2, 0)], 1), ([(2, 3)], 0)]],
-    rejects=(Reject(("f64[3, 2]", "f64[3, 3]"), (("axis", 0),), "shape-mismatch"),)))
+concat = define(
+    Op(
+        "concat",
+        "The operands joined along an axis.",
+        _concat_infer,
+        _concat_vjp,
+        attrs=(Attr("axis", "axis"),),
+        arity=None,
+        evaluate=lambda xp, *xs, axis: xp.concatenate(xs, axis=axis),
+        into=lambda out, *xs, axis: f"np.concatenate([{', '.join(xs)}], axis={axis}, out={out})",
+        axes=lambda v: tuple(tuple(OPAQUE if k == v.attrs[0] else k for k in range(o.rank)) for o in v.operands),
+        moves=True,
+        linear=(True,),
+        cost=lambda v: 0,
+        samples=lambda rng: [
+            Case(tuple(rng.normal(size=s) for s in ss), (("axis", a),))
+            for ss, a in [([(2,), (3,)], 0), ([(2, 1), (2, 3), (2, 0)], 1), ([(2, 3)], 0)]
+        ],
+        rejects=(Reject(("f64[3, 2]", "f64[3, 3]"), (("axis", 0),), "shape-mismatch"),),
+    )
+)
 
 # --- gather and scatter by integer arrays --------------------------------------------------------------------------------------------
 
 
-def _indexed(cx: Graph, t: TensorType, indices: Sequence[Value], axes: Sequence[int], batch: int) -> tuple[tuple[DimLike, ...], tuple[DimLike, ...]]:
+def _indexed(
+    cx: Graph, t: TensorType, indices: Sequence[Value], axes: Sequence[int], batch: int
+) -> tuple[tuple[DimLike, ...], tuple[DimLike, ...]]:
     """The shape of the index arrays and the sizes of the axes that are not indexed."""
     check_axes(t, axes)
     if len(axes) != len(indices) or not axes:
@@ -336,7 +443,12 @@ def _indexed(cx: Graph, t: TensorType, indices: Sequence[Value], axes: Sequence[
     for k, i in enumerate(indices):
         u = tensor(i)
         if u.dtype is not I64:
-            raise InferError("wrong-dtype", f"an index is an integer array, not {u}", [(k + 1, f"this is {u}")], help="`i64(…)` converts; a mask selects through `where`")
+            raise InferError(
+                "wrong-dtype",
+                f"an index is an integer array, not {u}",
+                [(k + 1, f"this is {u}")],
+                help="`i64(…)` converts; a mask selects through `where`",
+            )
         if u.shape != shape or len(shape) < batch or any(cx.equal_sizes(shape[b], t.shape[b]) is not True for b in range(batch)):
             raise InferError("shape-mismatch", f"index arrays of {u.shape} and {shape} do not go together", [(k + 1, f"this is {u}")])
     return shape, tuple(d for k, d in enumerate(t.shape) if k >= batch and k not in axes)
@@ -380,9 +492,17 @@ def _place(x_ndim: int, indices: Sequence[np.ndarray], axes: Sequence[int], batc
 def _gather(xp: Any, x: Any, *indices: Any, axes: tuple[int, ...], batch: int) -> Any:
     indices_ = _check_bounds(indices, [x.shape[a] for a in axes])
     if len(axes) == 1 and batch == 0:
-        result = xp.take(x, indices_[0], axis=axes[0], mode="clip") if x.shape[axes[0]] else xp.zeros((*indices_[0].shape, *[n for k, n in enumerate(x.shape) if k != axes[0]]), x.dtype)
+        result = (
+            xp.take(x, indices_[0], axis=axes[0], mode="clip")
+            if x.shape[axes[0]]
+            else xp.zeros((*indices_[0].shape, *[n for k, n in enumerate(x.shape) if k != axes[0]]), x.dtype)
+        )
         k = indices_[0].ndim
-        return xp.transpose(result, (*range(axes[0], axes[0] + k), *range(axes[0]), *range(axes[0] + k, result.ndim))) if x.shape[axes[0]] else result
+        return (
+            xp.transpose(result, (*range(axes[0], axes[0] + k), *range(axes[0]), *range(axes[0] + k, result.ndim)))
+            if x.shape[axes[0]]
+            else result
+        )
     order, index = _place(x.ndim, indices_, axes, batch)
     return xp.transpose(x, order)[index]
 
@@ -397,25 +517,45 @@ def _gather_axes(v: Value) -> Axes:
 
 
 def _index_samples(rng: np.random.Generator) -> list[tuple[np.ndarray, list[np.ndarray], tuple[int, ...], int]]:
-    return [(rng.normal(size=4), [np.array([0, 2, 2, -1])], (0,), 0), (rng.normal(size=(3, 4)), [np.array([[1, 0], [2, 2]])], (1,), 0),
-            (rng.normal(size=(3, 4, 2)), [np.array([0, 2, 0]), np.array([3, 1, 3])], (0, 1), 0), (rng.normal(size=(2, 4)), [np.array([[1, 1, 3], [0, 2, 2]])], (1,), 1),
-            (rng.normal(size=(3, 2)), [np.zeros((0,), np.int64)], (0,), 0), (rng.normal(size=3), [np.array(1)], (0,), 0)]
+    return [
+        (rng.normal(size=4), [np.array([0, 2, 2, -1])], (0,), 0),
+        (rng.normal(size=(3, 4)), [np.array([[1, 0], [2, 2]])], (1,), 0),
+        (rng.normal(size=(3, 4, 2)), [np.array([0, 2, 0]), np.array([3, 1, 3])], (0, 1), 0),
+        (rng.normal(size=(2, 4)), [np.array([[1, 1, 3], [0, 2, 2]])], (1,), 1),
+        (rng.normal(size=(3, 2)), [np.zeros((0,), np.int64)], (0,), 0),
+        (rng.normal(size=3), [np.array(1)], (0,), 0),
+    ]
 
 
 GATHER_ATTRS = (Attr("axes", "axes"), Attr("batch", "batch"))
-gather = define(Op(
-    "gather", "Elements at integer indices along `axes`; the first `batch` axes of operand and indices go together. The index axes come first in the result.",
-    _gather_infer, _gather_vjp, attrs=GATHER_ATTRS, arity=None, evaluate=_gather, axes=_gather_axes, linear=(True,), moves=True, partial=True,
-    fails="out-of-bounds", cost=lambda v: 0,
-    samples=lambda rng: [Case((x, *i), (("axes", a), ("batch", b)), wrt=(0,)) for x, i, a, b in _index_samples(rng)],
-    rejects=(Reject(("f64[3]", "f64[2]"), (("axes", (0,)), ("batch", 0)), "wrong-dtype"),)))
+gather = define(
+    Op(
+        "gather",
+        "Elements at integer indices along `axes`; the first `batch` axes of operand and indices go together. The index axes come first in the result.",
+        _gather_infer,
+        _gather_vjp,
+        attrs=GATHER_ATTRS,
+        arity=None,
+        evaluate=_gather,
+        axes=_gather_axes,
+        linear=(True,),
+        moves=True,
+        partial=True,
+        fails="out-of-bounds",
+        cost=lambda v: 0,
+        samples=lambda rng: [Case((x, *i), (("axes", a), ("batch", b)), wrt=(0,)) for x, i, a, b in _index_samples(rng)],
+        rejects=(Reject(("f64[3]", "f64[2]"), (("axes", (0,)), ("batch", 0)), "wrong-dtype"),),
+    )
+)
 
 
 def _scatter_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
     t, u = tensor(operands[0]), tensor(operands[1])
     shape, rest = _indexed(cx, t, operands[2:], attrs[0], attrs[1])
     if u != TensorType(t.dtype, (*shape, *rest)):
-        raise InferError("shape-mismatch", f"{u} cannot be put at indices of shape {list(shape)} of {t}", [(0, f"this is {t}"), (1, f"this is {u}")])
+        raise InferError(
+            "shape-mismatch", f"{u} cannot be put at indices of shape {list(shape)} of {t}", [(0, f"this is {t}"), (1, f"this is {u}")]
+        )
     return t
 
 
@@ -469,20 +609,38 @@ def _scatter_axes(v: Value) -> Axes:
     k = indices[0].rank
     rest = [a for a in range(batch, x.rank) if a not in axes]
     own = tuple(OPAQUE if a in axes else a for a in range(x.rank))
-    return (own, tuple(a if a < batch else OPAQUE if a < k else rest[a - k] for a in range(u.rank)), *[tuple(a if a < batch else OPAQUE for a in range(k)) for _ in indices])
+    return (
+        own,
+        tuple(a if a < batch else OPAQUE if a < k else rest[a - k] for a in range(u.rank)),
+        *[tuple(a if a < batch else OPAQUE for a in range(k)) for _ in indices],
+    )
 
 
 def _scatter_samples(rng: np.random.Generator) -> list[Case]:
     cases = []
     for x, i, axes, batch in _index_samples(rng):
         shape = (*i[0].shape, *[n for k, n in enumerate(x.shape) if k >= batch and k not in axes])
-        cases += [Case((x, rng.normal(size=shape), *i), (("axes", axes), ("batch", batch), ("mode", m)), wrt=(0, 1)) for m in ("add", "set")]
+        cases += [
+            Case((x, rng.normal(size=shape), *i), (("axes", axes), ("batch", batch), ("mode", m)), wrt=(0, 1)) for m in ("add", "set")
+        ]
     return cases
 
 
-scatter = define(Op(
-    "scatter", "The first operand with the second put (the last of repeated indices wins) or added at integer indices along `axes`.", _scatter_infer, _scatter_vjp,
-    attrs=(*GATHER_ATTRS, Attr("mode", "text")), arity=None, evaluate=_scatter, axes=_scatter_axes, linear=(True, True), moves=True, partial=True,
-    fails="out-of-bounds", samples=_scatter_samples,
-    rejects=(Reject(("f64[3]", "f64[3]", "i64[2]"), (("axes", (0,)), ("batch", 0), ("mode", "add")), "shape-mismatch"),)))
-
+scatter = define(
+    Op(
+        "scatter",
+        "The first operand with the second put (the last of repeated indices wins) or added at integer indices along `axes`.",
+        _scatter_infer,
+        _scatter_vjp,
+        attrs=(*GATHER_ATTRS, Attr("mode", "text")),
+        arity=None,
+        evaluate=_scatter,
+        axes=_scatter_axes,
+        linear=(True, True),
+        moves=True,
+        partial=True,
+        fails="out-of-bounds",
+        samples=_scatter_samples,
+        rejects=(Reject(("f64[3]", "f64[3]", "i64[2]"), (("axes", (0,)), ("batch", 0), ("mode", "add")), "shape-mismatch"),),
+    )
+)
