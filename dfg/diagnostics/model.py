@@ -71,14 +71,30 @@ class Diagnostic:
         return f"{self.severity}[{self.code}]: {self.message}"
 
 
-def error(code: str, message: str, span: Span | None = None, *, labels: Sequence[Label] = (), notes: Sequence[str] = (),
-          help: str | None = None, fix: Fix | None = None) -> Diagnostic:
+def error(
+    code: str,
+    message: str,
+    span: Span | None = None,
+    *,
+    labels: Sequence[Label] = (),
+    notes: Sequence[str] = (),
+    help: str | None = None,
+    fix: Fix | None = None,
+) -> Diagnostic:
     """An error diagnostic; `code` must be in the table of `dfg.diagnostics.codes`."""
     return Diagnostic(code, message, span, tuple(labels), tuple(notes), help, fix)
 
 
-def warning(code: str, message: str, span: Span | None = None, *, labels: Sequence[Label] = (), notes: Sequence[str] = (),
-            help: str | None = None, fix: Fix | None = None) -> Diagnostic:
+def warning(
+    code: str,
+    message: str,
+    span: Span | None = None,
+    *,
+    labels: Sequence[Label] = (),
+    notes: Sequence[str] = (),
+    help: str | None = None,
+    fix: Fix | None = None,
+) -> Diagnostic:
     """A warning diagnostic."""
     return Diagnostic(code, message, span, tuple(labels), tuple(notes), help, fix, "warning")
 

@@ -1,0 +1,355 @@
+"""The functions that a program calls, by their array API (then NumPy, SciPy, neural-network) names.
+
+A surface function takes operands (graph values or literals) and static arguments, converts and broadcasts what may be converted implicitly, and emits ops.
+The text frontend and the Python builder call the same functions; only here do literals get dtypes, dtypes promote and shapes broadcast.
+
+A function is declared with its Python signature; annotations say what an argument may be:
+`Operand` a tensor or literal · `Operands` a list of them · `Axis`, `AxisList`, `Size`, `Shape`, `Flag`, `Word`, `DTypeArg`, `Number` static values.
+
+>>> from dfg.ir import Graph
+>>> g = Graph(); cx = Surface(g)
+>>> call(cx, "exp", [Literal("int", 0, "0")]).type
+TensorType(f64)
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final
+from typing import Literal as TypingLiteral
+
+import numpy as np
+
+from dfg.dims import Dim, DimLike
+from dfg.ir import Graph, InferError, Value
+from dfg.ops.base import OPS, full, make_constant, tensor
+from dfg.ops.elementwise import cast
+from dfg.ops.movement import broadcast_along, emit_reshape
+from dfg.types import BOOL, F64, I64, KIND_ORDER, BroadcastConflict, DType, TensorType, broadcast_shapes, lossless, promote
+
+LiteralKind = TypingLiteral["bool", "int", "float"]
+
+
+class Literal:
+    """A number, or an array of numbers, that has a kind and no dtype yet. `text` is how it was written, if it was."""
+
+    __slots__ = ("kind", "text", "value")
+
+    def __init__(self, kind: LiteralKind, value: Any, text: str | None = None) -> None:
+        self.kind: LiteralKind = kind
+        self.value = value
+        self.text = text
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.shape(self.value)
+
+    @staticmethod
+    def of(value: Any) -> Literal:
+        """The literal of a Python or NumPy number or a nested list of numbers."""
+        if isinstance(value, bool | np.bool_):
+            return Literal("bool", bool(value))
+        if isinstance(value, int | np.integer):
+            return Literal("int", int(value))
+        if isinstance(value, float | np.floating):
+            return Literal("float", float(value))
+        array = np.asarray(value)
+        kinds: dict[str, LiteralKind] = {"b": "bool", "i": "int", "u": "int", "f": "float"}
+        if array.dtype.kind not in kinds:
+            raise InferError("wrong-dtype", f"{value!r} is neither a number nor an array of numbers")
+        return Literal(kinds[array.dtype.kind], array)
+
+    def __repr__(self) -> str:
+        return f"Literal({self.kind}, {self.text or self.value})"
+
+
+Operand = Value | Literal
+Arg = Annotated[Any, "operand"]
+Args = Annotated[Any, "operands"]
+OptionalArg = Annotated[Any, "operand or none"]
+Axis = Annotated[Any, "axis"]
+AxisList = Annotated[Any, "axes"]
+Size = Annotated[Any, "size"]
+Shape = Annotated[Any, "shape"]
+Flag = Annotated[bool, "flag"]
+Word = Annotated[str, "word"]
+DTypeArg = Annotated[Any, "dtype"]
+Static = Annotated[Any, "static"]
+"""Any static value: a number, a dim, a list of them, a word, none."""
+
+
+@dataclass(slots=True)
+class Surface:
+    """Where surface functions emit, and the defaults of the program."""
+
+    graph: Graph
+    default_float: DType = F64
+    warn: Callable[[str, str], None] = field(default=lambda code, message: None)
+
+    def default(self, kind: str) -> DType:
+        return {"bool": BOOL, "int": I64, "float": self.default_float}[kind]
+
+    def value(self, x: Operand) -> Value:
+        """A value as it is; a literal with the default dtype of its kind."""
+        return x if isinstance(x, Value) else self.literal(x, self.default(x.kind))
+
+    def literal(self, x: Literal, dtype: DType) -> Value:
+        """A literal as a constant of a dtype of its kind or above; an integer that does not fit is an error."""
+        value = x.value
+        if dtype.kind == "int" and x.kind == "int":
+            info = np.iinfo(dtype.np)
+            array = np.asarray(value)
+            low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
+            if low < info.min or high > info.max:
+                raise InferError(
+                    "literal-overflow",
+                    f"{low if low < info.min else high} does not fit in {dtype}",
+                    [],
+                    help=f"{dtype} holds {info.min} to {info.max}; write a float or convert the tensor to a wider dtype",
+                )
+        with np.errstate(over="ignore"):
+            made = make_constant(self.graph, value, dtype)
+        if x.text is not None:
+            self.graph.literals.setdefault(made.index, x.text)
+        return made
+
+    def cast(self, v: Value, dtype: DType, reason: str) -> Value:
+        """An implicit conversion, with its reason in the graph."""
+        if v.dtype is dtype:
+            return v
+        made = cast(v, dtype=dtype)
+        self.graph.casts.setdefault(made.index, reason)
+        if not lossless(v.dtype, dtype) and v.dtype.kind != "int":
+            self.warn("lossy-cast", f"{v.dtype} is converted to {dtype}: {reason}")
+        return made
+
+    def join(self, operands: Sequence[Operand], at_least: DType | None = None) -> DType:
+        """The dtype that operands promote to: tensors by the lattice, literals by their kind."""
+        tensors = [o.dtype for o in operands if isinstance(o, Value)]
+        best = promote(*tensors) if tensors else None
+        for o in operands:
+            if isinstance(o, Literal) and (best is None or KIND_ORDER[o.kind] > KIND_ORDER[best.kind]):
+                default = self.default(o.kind)
+                best = default if best is None else promote(best, default)
+        assert best is not None
+        return best if at_least is None else promote(best, at_least)
+
+    def promote(self, operands: Sequence[Operand], name: str, floating: bool = False) -> list[Value]:
+        """Operands as values of one dtype (a floating one if asked for)."""
+        dtype = self.join(operands)
+        if floating and not dtype.floating:
+            dtype = self.default_float
+        result = []
+        for o in operands:
+            if isinstance(o, Literal):
+                result.append(self.literal(o, dtype))
+            else:
+                others = ", ".join(dict.fromkeys(str(p.dtype) for p in operands if isinstance(p, Value) and p.dtype is not o.dtype))
+                result.append(self.cast(o, dtype, f"`{name}` of {o.dtype} and {others}" if others else f"`{name}` works in {dtype}"))
+        return result
+
+    def broadcast(self, values: Sequence[Value], name: str) -> list[Value]:
+        """Values stretched to their common shape. Raises `InferError` naming the two axes that do not meet."""
+        first = values[0].shape
+        if all(v.shape == first for v in values):
+            return list(values)
+        try:
+            shape = broadcast_shapes([v.shape for v in values], self.graph.facts)
+        except BroadcastConflict as c:
+            left, right = values[c.left], values[c.right]
+            raise InferError(
+                "shape-mismatch" if c.proved else "dim-unproved",
+                f"cannot broadcast {left.type} with {right.type}",
+                [(c.left, f"axis {c.left_axis} is {c.left_size}"), (c.right, f"axis {c.right_axis} is {c.right_size}")],
+                help=None,
+                dim_fact=None if c.proved else f"dim {c.left_size} == {c.right_size}",
+            ) from None
+        return [self.stretch(v, shape) for v in values]
+
+    def stretch(self, v: Value, shape: tuple[DimLike, ...]) -> Value:
+        """A value repeated to a shape that it broadcasts to."""
+        if v.shape == shape:
+            return v
+        lead = len(shape) - v.rank
+        kept = [k for k, d in enumerate(v.shape) if d != 1 or shape[lead + k] == 1]
+        if lead < 0 or any(self.graph.equal_sizes(v.shape[k], shape[lead + k]) is not True for k in kept):
+            raise InferError(
+                "shape-mismatch", f"cannot broadcast {v.type} to shape [{', '.join(map(str, shape))}]", [(0, f"this is {v.type}")]
+            )
+        narrow = emit_reshape(v, tuple(v.shape[k] for k in kept))
+        return broadcast_along(narrow, shape, tuple(lead + k for k in kept))
+
+    def elementwise(self, name: str, operands: Sequence[Operand], floating: bool = False) -> Value:
+        """An elementwise op on promoted, broadcast operands."""
+        values = self.broadcast(self.promote(operands, name, floating), name)
+        return self.graph.emit(OPS[name], tuple(values), ())
+
+    def full(self, shape: tuple[DimLike, ...], value: Literal, dtype: DType | None) -> Value:
+        d = dtype or self.default(value.kind)
+        for k in shape:
+            self.graph.need(k, 0, "a size is never negative", "bad-argument")
+        scalar = self.literal(value, d)
+        return broadcast_along(scalar, shape, ()) if shape else scalar
+
+    def zeros(self, t: TensorType) -> Value:
+        return full(self.graph, 0, t)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A surface function: its name, what it says of itself, its signature without the context, and its implementation."""
+
+    name: str
+    doc: str
+    signature: inspect.Signature
+    implementation: Callable[..., Any]
+    fold: Callable[..., Any] | None = None
+    """For elementwise functions: the value on Python numbers, with which literals stay literals."""
+
+
+FUNCTIONS: Final[dict[str, Function]] = {}
+
+
+def function(*names: str, fold: Callable[..., Any] | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare a surface function under its name and aliases. Its first parameter is the `Surface`."""
+
+    def declare(f: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(f, eval_str=True)
+        parameters = list(signature.parameters.values())[1:]
+        for name in names:
+            if name in FUNCTIONS:
+                raise ValueError(f"the function `{name}` is declared twice")
+            FUNCTIONS[name] = Function(
+                name, inspect.getdoc(f) or "", signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty), f, fold
+            )
+        return f
+
+    return declare
+
+
+def role(parameter: inspect.Parameter) -> str:
+    """What an argument may be: the text of its annotation's tag (`operand`, `operands`, `axis` ...)."""
+    metadata = getattr(parameter.annotation, "__metadata__", None)
+    return str(metadata[0]) if metadata else "static"
+
+
+def call(cx: Surface, name: str, args: Sequence[Any], kwargs: dict[str, Any] | None = None) -> Any:
+    """Call a surface function. Raises `InferError` (codes `missing-argument`, `surplus-argument`, `bad-argument` ...)."""
+    f = FUNCTIONS[name]
+    kwargs = kwargs or {}
+    try:
+        bound = f.signature.bind(*args, **kwargs)
+    except TypeError as e:
+        names = [p.name for p in f.signature.parameters.values()]
+        unknown = [k for k in kwargs if k not in names]
+        if unknown:
+            raise InferError(
+                "surplus-argument",
+                f"`{name}` has no argument `{unknown[0]}`",
+                [(unknown[0], "this one")],
+                help=f"its arguments are {', '.join(names)}",
+            ) from None
+        required = [p.name for p in f.signature.parameters.values() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+        given = len(args)
+        if "missing" in str(e):
+            lacking = next((n for k, n in enumerate(required) if k >= given and n not in kwargs), required[-1] if required else "")
+            raise InferError(
+                "missing-argument", f"`{name}` needs the argument `{lacking}`", help=f"it is called as {name}({', '.join(names)})"
+            ) from None
+        raise InferError(
+            "surplus-argument",
+            f"`{name}` takes {len(names)} arguments, not {given + len(kwargs)}",
+            help=f"it is called as {name}({', '.join(names)})",
+        ) from None
+    if f.fold is not None and (folded := fold_literals(f.fold, [*bound.args, *bound.kwargs.values()])) is not None:
+        return folded
+    return f.implementation(cx, *bound.args, **bound.kwargs)
+
+
+def fold_literals(f: Callable[..., Any], args: Sequence[Any]) -> Literal | None:
+    """A literal from literals, or None if an argument is a tensor or the result is no number."""
+    if not args or not all(isinstance(a, Literal) for a in args):
+        return None
+    with np.errstate(all="ignore"):
+        try:
+            return Literal.of(f(*[a.value for a in args]))
+        except (ArithmeticError, ValueError, TypeError):
+            return None
+
+
+# --- reading static arguments ------------------------------------------------------------------------------------------------------
+
+
+def plain(x: Any) -> Any:
+    """A static argument as Python values: literals become numbers, sequences tuples."""
+    if isinstance(x, Literal):
+        return (
+            x.value.item()
+            if isinstance(x.value, np.ndarray) and x.value.ndim == 0
+            else (tuple(x.value.tolist()) if isinstance(x.value, np.ndarray) else x.value)
+        )
+    if isinstance(x, list | tuple):
+        return tuple(plain(y) for y in x)
+    return x
+
+
+def axis_number(x: Any, rank: int, name: str, argument: str = "axis") -> int:
+    """An axis from 0 for a given rank; negative ones count from the end."""
+    k = plain(x)
+    if isinstance(k, bool) or not isinstance(k, int):
+        raise InferError("bad-argument", f"`{name}` takes an integer as `{argument}`, not {_shown(k)}", [(argument, "this one")])
+    if not -rank <= k < rank:
+        raise InferError(
+            "bad-argument",
+            f"`{name}`: there is no axis {k} of a tensor of rank {rank}",
+            [(argument, "this one")],
+            help=f"axes go from {-rank} to {rank - 1}" if rank else "a scalar has no axis",
+        )
+    return k % rank
+
+
+def axis_numbers(x: Any, rank: int, name: str, argument: str = "axis") -> tuple[int, ...]:
+    """Distinct axes in order; `none` means all."""
+    given = plain(x)
+    if given is None:
+        return tuple(range(rank))
+    items = given if isinstance(given, tuple) else (given,)
+    numbers = [axis_number(k, rank, name, argument) for k in items]
+    if len(set(numbers)) != len(numbers):
+        raise InferError("bad-argument", f"`{name}`: an axis is named twice in {list(items)}", [(argument, "this one")])
+    return tuple(sorted(numbers))
+
+
+def size_of(x: Any, name: str, argument: str) -> DimLike:
+    """A size: an integer or a dim."""
+    d = plain(x)
+    if isinstance(d, bool) or not isinstance(d, int | Dim):
+        raise InferError("bad-argument", f"`{name}` takes an integer as `{argument}`, not {_shown(d)}", [(argument, "this one")])
+    return d
+
+
+def shape_of(x: Any, name: str, argument: str = "shape") -> tuple[DimLike, ...]:
+    """A shape: a list of sizes, or one size."""
+    given = plain(x)
+    items = given if isinstance(given, tuple) else (given,)
+    return tuple(size_of(d, name, argument) for d in items)
+
+
+def dtype_of(x: Any, name: str, argument: str = "dtype") -> DType | None:
+    if x is None or isinstance(x, DType):
+        return x
+    raise InferError("bad-argument", f"`{name}` takes a dtype such as f64 as `{argument}`, not {_shown(x)}", [(argument, "this one")])
+
+
+def _shown(x: Any) -> str:
+    return f"a tensor of {x.type}" if isinstance(x, Value) else "none" if x is None else f"`{x}`"
+
+
+def tensors(cx: Surface, items: Iterable[Operand]) -> list[Value]:
+    return [cx.value(i) for i in items]
+
+
+def rank_of(x: Operand) -> int:
+    return tensor(x).rank if isinstance(x, Value) else len(x.shape)
