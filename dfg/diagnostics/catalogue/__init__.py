@@ -1,7 +1,7 @@
 """The entries of the table of codes, by subject.
 
-`syntax` is about how a program is written, `names` about binding and calling, `shapes` about shapes, dims and indices, `values` about dtypes
-and gradients, `data` about runs and the command line, `files` about reading and writing, pictures included.
+`syntax` is about how a program is written, `slips` about forms of Python and C, `names` about binding and calling, `shapes` about shapes, dims
+and indices, `values` about dtypes and gradients, `data` about runs and the command line, `files` about reading and writing.
 
 An entry is made by `code` (two programs), `run` (one program and two command lines) or `shown` (what no test can run: a damaged file,
 a full disk). Texts are triple-quoted as they stand in these modules.
