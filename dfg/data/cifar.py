@@ -257,7 +257,8 @@ def _array(value: _ArrayData, what: str) -> Array:
         except UnicodeError:
             data = None
     if (isinstance(shape, tuple) and len(shape) <= 8 and all(type(size) is int and size >= 0 for size in shape)
-            and isinstance(dtype, _Dtype) and isinstance(data, (bytes, bytearray)) and isinstance(value.fortran, (bool, int)) and dtype.order in ("|", "<", ">", "=")):
+            and isinstance(dtype, _Dtype) and isinstance(data, (bytes, bytearray)) and isinstance(value.fortran, int)
+            and dtype.order in ("|", "<", ">", "=")):
         sizes = {"u1": 1, "i1": 1, "i2": 2, "u2": 2, "i4": 4, "u4": 4, "i8": 8}
         if dtype.text in sizes:
             order = "<" if dtype.order in ("|", "=") else dtype.order

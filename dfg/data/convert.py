@@ -17,6 +17,7 @@ import numpy as np
 
 from dfg.data.common import NUMPY_OF, RANK, Array, Shape, refusal, shown, type_text
 from dfg.diagnostics import UserError
+from dfg.source import Span
 
 _WIDER = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64", "float16": "float32"}
 _DFG_OF = {numpy: name for name, numpy in NUMPY_OF.items()}
@@ -81,8 +82,8 @@ def _cast(array: Array, dtype: str, name: str, origin: str) -> Array:
         lost = _lost(array, cast, 1 << _OF_MANTISSA[dtype])
         if lost is not None:
             place = f" at [{', '.join(map(str, lost))}]" if lost else ""
-            raise refusal("wrong-dtype", f"{_wanted(name)} {dtype}, but {origin} holds {held} and its value {array[lost]}{place} is not exact "
-                          f"in {dtype}",
+            raise refusal("wrong-dtype", f"{_wanted(name)} {dtype}, but {origin} holds {held} and its value {array[lost]}{place} is "
+                          f"not exact in {dtype}",
                           help=f"save `a.astype(np.{NUMPY_OF[dtype]})` if rounding is meant"
                           + (", or declare the input as f64" if dtype == "f32" else ""))
     return cast
@@ -99,12 +100,13 @@ def _lost(array: Array, cast: Array, bound: int) -> tuple[int, ...] | None:
     return None if not flat.size else tuple(int(k) for k in np.unravel_index(int(flat[0]), array.shape))
 
 
-def check_shape_of(array: Array, dtype: str | None, shape: Shape | None, name: str, origin: str) -> None:
-    """Refuse another shape than the wanted one, with the likeliest repair."""
+def check_shape_of(array: Array, dtype: str | None, shape: Shape | None, name: str, origin: str, span: Span | None = None) -> None:
+    """Refuse another shape than the wanted one, with the likeliest repair; `span` is where the array is written out, if it is."""
     if shape is None or matches(array.shape, shape):
         return
     raise refusal("wrong-shape", f"{_wanted(name)} {type_text(dtype or dtype_name(array), shape)}"
-                  f"{'' if len(shape) else ' (a scalar)'}, but {origin} is {_shape_words(array)}", help=_shape_help(array.shape, shape))
+                  f"{'' if len(shape) else ' (a scalar)'}, but {origin} is {_shape_words(array)}", span,
+                  help=_shape_help(array.shape, shape, span is not None))
 
 
 def matches(found: Sequence[int], wanted: Shape) -> bool:
@@ -115,19 +117,20 @@ def _shape_words(array: Array) -> str:
     return type_text(dtype_name(array), array.shape) + ("" if array.shape else " (a scalar)")
 
 
-def _shape_help(found: Sequence[int], wanted: Shape) -> str | None:
+def _shape_help(found: Sequence[int], wanted: Shape, written: bool) -> str:
     if len(found) == len(wanted):
         if len(found) > 1 and matches(found[::-1], wanted):
-            return "it is transposed: save `a.T`"
+            return "it is transposed" + ("" if written else ": save `a.T`")
         axis = next(k for k, (f, w) in enumerate(zip(found, wanted, strict=True)) if w is not None and f != w)
         return f"axis {axis} has {found[axis]} elements where {wanted[axis]} are wanted"
     ones = [k for k, size in enumerate(found) if size == 1]
     if len(found) == len(wanted) + 1:
         for k in ones:
             if matches([*found[:k], *found[k + 1 :]], wanted):
-                return f"axis {k} has size 1: save `a.squeeze({k})`"
+                return f"axis {k} has size 1: " + ("remove a pair of brackets" if written else f"save `a.squeeze({k})`")
     if len(found) + 1 == len(wanted):
         for k, size in enumerate(wanted):
             if size in (None, 1) and matches([*found[:k], 1, *found[k:]], wanted):
-                return f"if one element along axis {k} is meant, save `np.expand_dims(a, {k})`"
-    return f"{len(wanted)} ax{'i' if len(wanted) == 1 else 'e'}s are wanted, {len(found)} are given"
+                repair = f"write brackets around {'it' if k == 0 else 'each element'}" if written else f"save `np.expand_dims(a, {k})`"
+                return f"if one element along axis {k} is meant, {repair}"
+    return f"{len(wanted)} {'axis is' if len(wanted) == 1 else 'axes are'} wanted, {len(found)} given"

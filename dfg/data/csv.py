@@ -2,7 +2,8 @@
 
 A table is UTF-8 text; its first row is a header when a cell of it is no number, and then `file.csv:column` names a column (without a header
 columns are counted from 0). Cells are written numbers with a kind (`true`, `7`, `0.5`, `inf`, `nan`), not values with a dtype:
-they take the wanted dtype as a literal does. A hole, a row of another length and a cell that is no number are refused with file, line and column.
+they take the wanted dtype as a literal does. A hole, a row of another length and a cell that is no number are refused with file,
+line and column.
 
 The whole table goes through `np.loadtxt` where that can be trusted (no quotes, rows of one length, no blank lines); otherwise, and
 to say what is wrong, through the slow reader, which defines the meaning.

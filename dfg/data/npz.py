@@ -154,8 +154,8 @@ def _check_member(info: zipfile.ZipInfo, label: str) -> None:
         raise refusal("bad-file", f"{label} is not a .npy array", help="make .npz files with `np.savez`")
 
 
-def read_npz(stream: BinaryIO, size: int, what: str, key: str | None = None, prefer: str = "") -> dict[str, Array]:
-    """The arrays of an archive by name: the one called `key`; else `prefer`'s or the only one if `prefer` is given; else all."""
+def read_npz(stream: BinaryIO, size: int, what: str, key: str | None = None, prefer: str | None = None) -> dict[str, Array]:
+    """The arrays of an archive by name: all of them; or the one called `key`; or (no key, `prefer` given) `prefer`'s or the only one."""
     check_size(size, what)
     with _zip_errors(what):
         head = stream.read(8)
@@ -176,7 +176,7 @@ def read_npz(stream: BinaryIO, size: int, what: str, key: str | None = None, pre
             return arrays
 
 
-def choose(names: list[str], key: str | None, prefer: str, what: str) -> list[str]:
+def choose(names: list[str], key: str | None, prefer: str | None, what: str) -> list[str]:
     """Which names of a container are meant (see `read_npz`)."""
     if key is not None:
         for candidate in (key, key.removesuffix(".npy")):
@@ -185,11 +185,11 @@ def choose(names: list[str], key: str | None, prefer: str, what: str) -> list[st
         near = nearest(key, names)
         raise refusal("missing-key", f"{what} holds no array called `{shown(key)}`",
                       help=f"did you mean `{shown(near)}`?" if near else f"it holds {listed(names)}" if names else "it holds no array")
-    if not prefer:
+    if prefer is None:
         return names
     if prefer in names:
         return [prefer]
     if len(names) != 1:
-        raise refusal("missing-key", f"{what} holds {len(names)} arrays, none called `{shown(prefer)}`: which one is meant?",
+        raise refusal("missing-key", f"{what} holds {len(names)} arrays{f', none called `{shown(prefer)}`' if prefer else ''}: which is meant?",
                       help=f"write `{what}:KEY`; it holds {listed(names)}" if names else None)
     return names

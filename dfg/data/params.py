@@ -77,7 +77,7 @@ def _entry(entry: object, what: str) -> tuple[str, tuple[int, ...], int, int]:
     raise refusal("bad-file", f"the header of {what} is damaged")
 
 
-def read_safetensors(stream: BinaryIO, size: int, what: str, key: str | None = None, prefer: str = "") -> dict[str, Array]:
+def read_safetensors(stream: BinaryIO, size: int, what: str, key: str | None = None, prefer: str | None = None) -> dict[str, Array]:
     """The arrays of a file by name; `key` and `prefer` as for `read_npz`."""
     header, start = _header(stream, size, what)
     header.pop(_METADATA, None)

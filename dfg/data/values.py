@@ -79,8 +79,8 @@ def read_value(text: str, *, dtype: str | None = None, shape: Shape | None = Non
     near = missing_file(path).diagnostics[0].help
     word = nearest(value, WORDS)
     raise refusal("bad-literal", f"`{shown(value)}` is neither a literal nor a file", Span(Source(_origin(name), text), 0, len(text)),
-                  help=near or (f"did you mean `{word}`?" if word else "a number, `true`, `false`, a list such as `[1, 2]`, or a file such as "
-                                "`x.npy`"))
+                  help=near or (f"did you mean `{word}`?" if word else "a number, `true`, `false`, a list such as `[1, 2]`, or a file "
+                                "such as `x.npy`"))
 
 
 def read_file(text: str, *, dtype: str | None = None, shape: Shape | None = None, base: Path | None = None, name: str = "",
@@ -132,7 +132,7 @@ def _origin(name: str) -> str:
 def _literal(text: str, dtype: str | None, shape: Shape | None, name: str) -> Array:
     literal = parse_literal(text, _origin(name))
     array = literal.to_array(dtype)
-    check_shape_of(array, dtype, shape, name, "the literal")
+    check_shape_of(array, dtype, shape, name, "the literal", Span(literal.source, 0, len(text)))
     return array
 
 
@@ -169,7 +169,7 @@ def _load(stream: BinaryIO, size: int, form: str, what: str, key: str | None, dt
         found = read_npy(stream, size, what)
     elif form in ("npz", "safetensors"):
         read = read_npz if form == "npz" else read_safetensors
-        ((only, found),) = read(stream, size, what, key, name or "x").items()
+        ((only, found),) = read(stream, size, what, key, name).items()
         origin = f"{what}:{shown(only)}"
     elif form == "image":
         found = read_image(stream, size, what)
@@ -222,8 +222,9 @@ def _read_stdin(key: str | None, stdin: Stdin, dtype: str | None, shape: Shape |
     except UnicodeDecodeError:
         raise refusal("bad-file", f"{what} is neither text nor in a format that is read here",
                       help="send the text of a literal, or the bytes of a .npy or .npz file") from None
-    array = parse_literal(text, what).to_array(dtype)
-    check_shape_of(array, dtype, shape, name, what)
+    literal = parse_literal(text, what)
+    array = literal.to_array(dtype)
+    check_shape_of(array, dtype, shape, name, what, Span(literal.source, 0, len(text)))
     return array
 
 
