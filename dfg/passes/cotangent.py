@@ -88,6 +88,8 @@ class Pullback:
         self.graph = graph
         self.kinks = kinks
         self.driver = driver
+        self.primals: dict[int, int] = {}
+        """Which value a value is the cotangent of, by index."""
 
     def run(self, seeds: Sequence[tuple[Value, Cot]], targets: Sequence[Value]) -> list[Cot | None]:
         """The cotangents of `targets` for cotangents of some values; None where nothing flows. Targets are independent: each is as though asked alone."""
@@ -113,8 +115,10 @@ class Pullback:
                 continue
             v = values[i]
             cot = cts.pop(i, None)
-            if cot is not None and i in wanted:
-                found[i] = cot
+            if cot is not None:
+                self.primals.setdefault(cot.value.index, i)
+                if i in wanted:
+                    found[i] = cot
             several = tuples.pop(i, None)
             if cot is None and several is None or not v.operands:
                 continue

@@ -54,8 +54,8 @@ class _Expander:
     def __init__(self, options: Differentiate) -> None:
         self.options = options
         self.results: dict[Value, list[Value]] = {}
-        self.ranges: list[tuple[str, int, int]] = []
-        """The values that the gradient of a named loss made: (name, from index, to index)."""
+        self.cotangents: list[tuple[str, dict[int, int]]] = []
+        """For each gradient of a named loss: which value is the cotangent of which."""
 
     def handlers(self) -> dict[Any, Callable[[Graph, Value, tuple[Value, ...]], Value]]:
         return {
@@ -81,11 +81,11 @@ class _Expander:
 
     def _vjp(self, g: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
         y, ct, *targets = operands
-        start = len(g)
-        cots = self.pullback(g).run([(y, Cot(ct))], targets)
+        pull = self.pullback(g)
+        cots = pull.run([(y, Cot(ct))], targets)
         self._report(v, cots)
         if const_scalar(ct) == 1 and (names := v.graph.labels().get(v.operands[0].index)):
-            self.ranges.append((names[0], start, len(g)))
+            self.cotangents.append((names[0], pull.primals))
         return self._stand_in(v, [full(g, 0, t.type) if c is None else settle(c) for t, c in zip(targets, cots, strict=True)], operands)
 
     def _report(self, v: Value, cots: Sequence[Cot | None]) -> None:
@@ -106,11 +106,10 @@ class _Expander:
     def name_cotangents(self, g: Graph) -> None:
         """Let cotangents of named values print as `dl_dy` where they need a name."""
         named = g.labels()
-        for loss, start, stop in self.ranges:
-            for index in range(start, stop):
-                origin = g.origins.get(index)
-                if origin is not None and origin.primal in named:
-                    g.hints.setdefault(index, f"d{loss}_d{named[origin.primal][0]}")
+        for loss, primals in self.cotangents:
+            for index, primal in primals.items():
+                if primal in named:
+                    g.hints.setdefault(index, f"d{loss}_d{named[primal][0]}")
 
     def _jvp(self, g: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
         """Forward mode as the transpose of reverse mode: the cotangent of a dummy cotangent u in <J^T u, tangents>."""
