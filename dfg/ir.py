@@ -47,6 +47,8 @@ class Operation(Protocol):
     def unique(self) -> bool: ...
     @property
     def calculus(self) -> bool: ...
+    @property
+    def commutative(self) -> bool: ...
     def infer(self, cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type: ...
 
 
@@ -265,6 +267,8 @@ class Graph:
         """Why an implicit cast is there."""
         self.calls: dict[int, str] = {}
         """The call path (`f`, `f_2.g`) that a value was made in."""
+        self.hints: dict[int, str] = {}
+        """A name to print for a value that no binding names, such as `dl_dv`."""
         self.needs: dict[tuple[DimLike, DimLike], Need] = {}
         self.cursor: Span | None = None
         """The span that values emitted now get."""
@@ -276,7 +280,10 @@ class Graph:
 
     def emit(self, op: Operation, operands: tuple[Value, ...] = (), attrs: tuple[Any, ...] = ()) -> Value:
         """The value of `op` on `operands`: an existing one if it is equal, else a new one with its inferred type. Raises `InferError`."""
-        key = (op, attrs, *[o.index for o in operands])
+        if len(operands) == 2 and op.commutative and operands[0].index > operands[1].index:
+            key: tuple[Any, ...] = (op, attrs, operands[1].index, operands[0].index)
+        else:
+            key = (op, attrs, *[o.index for o in operands])
         found = self._table.get(key)
         if found is not None:
             return found

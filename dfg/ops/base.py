@@ -103,10 +103,15 @@ class Op:
     axes: Callable[[Value], Axes] | None = None
     elementwise: bool = False
     """One result element from the operand elements at the same place; operands have equal shapes."""
-    linear: tuple[bool, ...] = ()
-    """For which operands a zero cotangent stays exactly zero whatever the other operands hold (the factor is a finite number)."""
+    linear: tuple[bool | Literal["factor", "divisor"], ...] = ()
+    """For which operands a zero cotangent stays exactly zero whatever the other operands hold; `factor`, `divisor`: if the other one is
+    a finite constant that multiplies or divides."""
     moves: bool = False
     """The vjp only moves, drops, adds up or zero-fills elements; applied to booleans (adding is or-ing) it moves a liveness predicate."""
+    bilinear: bool = False
+    """Each operand's cotangent is a sum of products of the result's with the other operand: a contraction."""
+    liveness: bool = False
+    """Its vjp rule takes and gives cotangents with predicates (loops, branches)."""
     partial: bool = False
     """A mover that may leave lanes of an operand out: a predicate starts here."""
     commutative: bool = False
@@ -275,7 +280,7 @@ def elementwise(
     scalar: Callable[..., Any] | None = None,
     dtypes: Sequence[DType] = FLOATING,
     result: DType | None = None,
-    linear: tuple[bool, ...] = (),
+    linear: tuple[bool | Literal["factor", "divisor"], ...] = (),
     commutative: bool = False,
     samples: Sequence[Sequence[Sampler]] = (),
     formula: str = "",
