@@ -97,6 +97,7 @@ class _Reader:
         for fact in tree.statements:
             if isinstance(fact, s.DimFact):
                 self.attempt(self.fact, fact)
+        graph.facts.freeze()
         for statement in tree.statements[1:]:
             if not isinstance(statement, s.DimFact):
                 self.attempt(self.statement, statement, self.top)
@@ -215,6 +216,8 @@ class _Reader:
             scope.graph.names[target.text] = made
 
     def alias(self, node: s.Binding, target: s.Name, value: s.Node, scope: _Scope) -> None:
+        if scope.values.get(target.text) is None:
+            scope.values[target.text] = None
         if node.type is not None:
             raise self.wrong("the right side of a typed statement is an op, such as `add(v1, v2)`", value)
         made = self.operand(value, scope)
@@ -467,7 +470,7 @@ class _Reader:
             return np.asarray(self.load(where))
         except (OSError, KeyError, ValueError) as e:
             reason = "there is no such file" if isinstance(e, FileNotFoundError) else "there is no such key" if isinstance(e, KeyError) else str(e)
-            code = "file-not-found" if isinstance(e, FileNotFoundError) else "unreadable-input"
+            code = "no-such-file" if isinstance(e, FileNotFoundError) else "unreadable-file"
             raise _Wrong(error(code, f"cannot load `{where}`: {reason}", node.span)) from None
 
     def load_beside(self, where: str) -> np.ndarray:

@@ -21,7 +21,7 @@ from dfg.dims import DimLike
 from dfg.types import TupleType, Type, from_numpy
 
 RESERVED: Final = frozenset(
-    "and or not true false none if else for in while scan carry yield with def use input param state const output update dim default test".split()
+    ["and", "or", "not", "true", "false", "none", "if", "else", "for", "in", "while", "scan", "carry", "yield", "with", "def", "use", "input", "param", "state", "const", "output", "update", "dim", "default", "test"]
 )
 """Words that are never names (a test compares them with the grammar's)."""
 
