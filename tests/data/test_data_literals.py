@@ -280,7 +280,7 @@ def test_layouts() -> None:
     [
         (0.5, (1,), "around it", "expand_dims(a, 0)"),
         ([1, 2], (3,), "axis 0 has 2", "axis 0 has 2"),
-        ([[1, 2]], (2, 1), "transposed", "a.T"),
+        ([[1, 2]], (2, 1), "transpose", "a.T"),
         ([[1, 2]], (2,), "remove", "squeeze(0)"),
         ([1, 2], (None, 1), "each element", "expand_dims(a, 1)"),
         ([1, 2], (), "0 axes", "0 axes"),
