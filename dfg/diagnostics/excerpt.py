@@ -14,6 +14,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dfg.source import Source, Span
 
@@ -201,6 +202,10 @@ def rows(marks: Sequence[Mark]) -> list[int]:
             shown.update(range(multi.first, multi.last + 1))
         else:
             shown.update((multi.first, multi.first + 1, multi.last - 1, multi.last))
+    ordered = sorted(shown)
+    for a, b in pairwise(ordered):
+        if b == a + 2 and any(multi.first <= a and b <= multi.last for multi in multis):
+            shown.add(a + 1)  # `...` would take as much room as the line
     return sorted(shown)
 
 
