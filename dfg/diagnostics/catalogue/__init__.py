@@ -1,7 +1,7 @@
 """The entries of the table of codes, by subject.
 
-`names` is about binding and calling, `shapes` about shapes, dims and indices, `values` about dtypes and gradients, `data` about runs, files and
-the command line. `code(...)` makes an entry from triple-quoted texts as they stand in these modules.
+`names` is about binding and calling, `shapes` about shapes, dims and indices, `values` about dtypes and gradients, `data` about runs,
+files and the command line. `code(...)` makes an entry from triple-quoted texts as they stand in these modules.
 """
 
 from __future__ import annotations
