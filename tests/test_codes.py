@@ -30,7 +30,9 @@ def test_the_repaired_program_compiles(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_the_failing_run_gives_its_code(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_failing_run_gives_its_code(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from dfg.cli import main
 
     monkeypatch.chdir(tmp_path)

@@ -467,7 +467,8 @@ def caret(repairs: str) -> Callable[[str], list[Diagnostic]]:
         if "^" not in text:
             return []
         span = at(source, "^")
-        return [error("unknown-op", "`^` is no power", span, labels=[Label(at(source, "x"), "bound")], fix=Fix("power", ((span, repairs),)))]
+        fix = Fix("write a power", ((span, repairs),))
+        return [error("unknown-op", "`^` is no power", span, labels=[Label(at(source, "x"), "bound")], fix=fix)]
 
     return check
 
