@@ -8,7 +8,9 @@ must be given its place in `LAYERS`, a new third-party package its owner in `PAC
 from __future__ import annotations
 
 import ast
+import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +107,9 @@ def imports_of(module: str, text: str, is_package: bool) -> Iterator[Import]:
               and ast.unparse(node.func) in ("importlib.import_module", "import_module", "__import__")):
             yield Import(module, node.args[0].value, node.lineno, lazy)
         inside = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        stack.extend((child, inside) for child in ast.iter_child_nodes(node))
+        for child in ast.iter_child_nodes(node):
+            typing = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING") and child in node.body
+            stack.append((child, inside or typing))
 
 
 def files() -> list[Path]:
@@ -199,6 +203,12 @@ def test_packages_are_imported_by_their_owners() -> None:
     assert foreign(all_imports()) == []
 
 
+def test_extras_that_messages_name_exist() -> None:
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {name for path in files() for name in re.findall(r"\bdfg\[([a-z]+)\]", path.read_text(encoding="utf-8"))}
+    assert named - set(project["optional-dependencies"]) == set()
+
+
 @pytest.mark.parametrize("path", files(), ids=lambda path: name_of(path))
 def test_files_stay_readable(path: Path) -> None:
     assert path.read_text(encoding="utf-8").count("\n") <= MOST_LINES
@@ -237,6 +247,8 @@ def test_the_walk_sees_a_cycle_in_one_layer() -> None:
         ("dfg.viz.dot", "def f():\n    import cupy", True),
         ("dfg.viz.dot", "def f():\n    import torch", True),
         ("dfg.viz.dot", "import json, numpy", False),
+        ("dfg.ir", "if TYPE_CHECKING:\n    import networkx", False),
+        ("dfg.ir", "if TYPE_CHECKING:\n    pass\nelse:\n    import networkx", True),
     ],
 )
 def test_the_walk_sees_a_stray_package(module: str, text: str, wrong: bool) -> None:

@@ -18,7 +18,6 @@ from dfg.dims.poly import (
     DimLike,
     Monomial,
     add,
-    atoms_within,
     dim_max,
     dim_min,
     dim_of,
@@ -31,6 +30,7 @@ from dfg.dims.poly import (
     sub,
     terms_of,
 )
+from dfg.dims.walk import atoms_within
 
 
 def format_dim(d: DimLike) -> str:

@@ -92,7 +92,7 @@ class Op:
 
     name: str
     doc: str
-    infer_rule: Callable[[Graph, tuple[Value, ...], tuple[Any, ...]], Type]
+    infer: Callable[[Graph, tuple[Value, ...], tuple[Any, ...]], Type]
     vjp: VjpRule | NoGradient
     attrs: tuple[Attr, ...] = ()
     arity: int | None = 1
@@ -103,10 +103,15 @@ class Op:
     axes: Callable[[Value], Axes] | None = None
     elementwise: bool = False
     """One result element from the operand elements at the same place; operands have equal shapes."""
-    linear: tuple[bool, ...] = ()
-    """For which operands a zero cotangent stays exactly zero whatever the other operands hold (the factor is a finite number)."""
+    linear: tuple[bool | Literal["factor", "divisor"], ...] = ()
+    """For which operands a zero cotangent stays exactly zero whatever the other operands hold; `factor`, `divisor`: if the other one is
+    a finite constant that multiplies or divides."""
     moves: bool = False
     """The vjp only moves, drops, adds up or zero-fills elements; applied to booleans (adding is or-ing) it moves a liveness predicate."""
+    bilinear: bool = False
+    """Each operand's cotangent is a sum of products of the result's with the other operand: a contraction."""
+    liveness: bool = False
+    """Its vjp rule takes and gives cotangents with predicates (loops, branches)."""
     partial: bool = False
     """A mover that may leave lanes of an operand out: a predicate starts here."""
     commutative: bool = False
@@ -125,13 +130,14 @@ class Op:
     projects: bool = False
     """May use a tuple."""
     leaf: bool = False
+    known: bool = False
+    """A constant."""
+    repeats: bool = False
+    """Only repeats its operand: of a constant it is one."""
     samples: Callable[[np.random.Generator], list[Case]] | None = None
     rejects: tuple[Reject, ...] = ()
     formula: str = ""
     """The formula for the reference page."""
-
-    def infer(self, cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
-        return self.infer_rule(cx, operands, attrs)
 
     def __call__(self, *operands: Value, **attrs: Any) -> Value:
         """Emit the op strictly: operands are values of one graph, attributes by name, nothing implicit."""
@@ -275,7 +281,7 @@ def elementwise(
     scalar: Callable[..., Any] | None = None,
     dtypes: Sequence[DType] = FLOATING,
     result: DType | None = None,
-    linear: tuple[bool, ...] = (),
+    linear: tuple[bool | Literal["factor", "divisor"], ...] = (),
     commutative: bool = False,
     samples: Sequence[Sequence[Sampler]] = (),
     formula: str = "",
@@ -413,6 +419,7 @@ constant = define(
         attrs=(Attr("value", "const"),),
         arity=0,
         evaluate=lambda xp, *, value: value.array,
+        known=True,
         leaf=True,
         axes=lambda v: (),
     )
@@ -426,9 +433,11 @@ def make_constant(g: Graph, value: object, d: DType) -> Value:
 
 def const_value(v: Value) -> np.ndarray | None:
     """The elements of a constant (through broadcasts of it, unexpanded), or None if `v` is computed."""
-    while v.op.name == "broadcast":
+    if not v.known:
+        return None
+    while v.operands:
         v = v.operands[0]
-    return v.attrs[0].array if v.op is constant else None
+    return v.attrs[0].array  # type: ignore[no-any-return]
 
 
 def const_scalar(v: Value) -> float | int | bool | None:

@@ -126,6 +126,7 @@ contract = define(
         evaluate=_evaluate,
         axes=_axes,
         cost=_cost,
+        bilinear=True,
         formula="einsum(subs, x, y)",
         workspace=lambda v: (v.operands[0].type.size + v.operands[1].type.size + v.type.size) * v.dtype.size,
         samples=lambda rng: [Case((rng.normal(size=p), rng.normal(size=q)), (("subs", s),)) for s, p, q in _SAMPLES],

@@ -66,5 +66,6 @@ scan = define(
         arity=None,
         axes=_axes,
         cost=_cost,
+        liveness=True,
     )
 )

@@ -119,20 +119,52 @@ CODES: dict[str, Code] = {
         """,
     ),
     "arity": code(
+<<<<<<< HEAD
         "a different number of names and of values",
         """`a, b = ...` needs exactly two values: a tuple of two, a call that returns two, or two values with a comma. `_` takes a value
         that is not wanted.""",
         """
         input x : f64[3]
         a, b = x[0], x[1], x[2]
+=======
+        "a different number of things than are taken",
+        """`a, b = f(x)` needs a call that returns exactly two values, and an `einsum` as many operands as its text names. `_` takes a value
+        that is not wanted.""",
+        """
+        input x : f64[3]
+        def three(x) = (x[0], x[1], x[2])
+        a, b = three(x)
+>>>>>>> main
         output s = a + b
         """,
         """
         input x : f64[3]
+<<<<<<< HEAD
         a, b, _ = x[0], x[1], x[2]
         output s = a + b
         """,
     ),
+=======
+        def three(x) = (x[0], x[1], x[2])
+        a, b, _ = three(x)
+        output s = a + b
+        """,
+    ),
+    "wrong-type": code(
+        "a tuple, a record or a function where a value is needed",
+        """Ops take tensors. A tuple is returned and destructured (`q, r = qr(a)`), a record is read by its fields or acted on leaf by leaf, a
+        function is called or handed on.""",
+        """
+        input a : f64[3, 3]
+        output y = exp(qr(a))
+        """,
+        """
+        input a : f64[3, 3]
+        q, r = qr(a)
+        output y = exp(q)
+        """,
+    ),
+>>>>>>> main
     "recursion": code(
         "a function that calls itself",
         """Functions are expanded at each call, so one that calls itself, also through others, would never end. Repetition is written

@@ -93,6 +93,37 @@ CODES: dict[str, Code] = {
         output y = x[2]
         """,
     ),
+<<<<<<< HEAD
+=======
+    "empty-axis": code(
+        "a reduction over an axis without elements",
+        """`max`, `min` and the places of extremes have no value where there is nothing to choose from. For a size that is known only when
+        data arrives, `dim n >= 1` says that it is never 0.""",
+        """
+        input x : f64[3]
+        output y = max(x[2:2])
+        """,
+        """
+        input x : f64[3]
+        output y = max(x[1:2])
+        """,
+    ),
+    "carry-type": code(
+        "a carry that changes its type from step to step",
+        """A carry has one dtype and shape in every step; its start is converted and broadcast to what the body gives, and no more than
+        that.""",
+        """
+        input x : f64[3]
+        y = for i in 0..2 carry s = x { s = concat([s, x]) }
+        output y
+        """,
+        """
+        input x : f64[3]
+        y = for i in 0..2 carry s = x { s = s + x }
+        output y
+        """,
+    ),
+>>>>>>> main
     "not-static": code(
         "a run-time value where one known while compiling is needed",
         """Shapes, axes, the bounds of `for` and of slices decide the types of the program, so they are made of literals, consts,

@@ -1,0 +1,342 @@
+"""Reverse mode through `scan`: one loop that runs the other way over traces of the forward one.
+
+Note [Residuals are projections]. The reverse body needs values of the forward body at each step. They are asked for as `trace(loop, k)`, the stack of
+the body's value k: no second forward loop exists, the planner stores exactly the traces that are used, and the reverse loop's own derivative asks for more traces.
+What costs nothing (constants, views, what depends on captures alone) is computed again in the reverse body.
+
+Cotangents of carries are carries of the reverse loop, with a boolean carry beside one whose lanes are not all live. The cotangent of a capture is a sum over
+steps: a carry, or, if each step contributes a contraction, one contraction of stacks after the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dfg.ir import Graph, Subgraph, Value, seal
+from dfg.ops.base import OPS, full
+from dfg.ops.contract import LETTERS, canonical, split_subs
+from dfg.ops.leaf import arg
+from dfg.passes.cotangent import Cot, Pullback, settle
+from dfg.types import BOOL, TensorType
+
+
+@dataclass(slots=True)
+class _Seed:
+    """A cotangent that enters at every step: its stack in the outer graph, its slice in the body."""
+
+    body_index: int
+    stack: Value
+    pred_stack: Value | None
+    value: Value
+    pred: Value | None
+
+
+class ReverseLoop:
+    """Differentiates loops for a `Pullback`."""
+
+    def __init__(self, kinks: str) -> None:
+        self.kinks = kinks
+
+    def scan(self, y: Value, cts: dict[tuple[str, int], Cot], need: Sequence[bool]) -> list[Cot | None]:
+        body, _, carries, _, _ = y.attrs
+        active = _active(body, carries, need)
+        preds = {
+            i
+            for i in range(carries)
+            if active[i] and (cts.get(("part", i)) is None or cts[("part", i)].pred is not None)
+        }
+        while True:
+            step = _Step(self, y, cts, active, preds)
+            more = {i for i in step.needs_pred if i not in preds}
+            if not more:
+                return step.finish()
+            preds |= more
+
+
+def _active(body: Subgraph, carries: int, need: Sequence[bool]) -> list[bool]:
+    """Which arguments of the body carry cotangents: what is wanted, and the carries that depend on it."""
+    active = [n and a.type.dtype.floating for n, a in zip(need, body.inputs, strict=True)]
+    while True:
+        depends = {a.index for a, on in zip(body.inputs, active, strict=True) if on}
+        for v in body.graph.values:
+            if any(o.index in depends for o in v.operands):
+                depends.add(v.index)
+        more = [
+            i
+            for i in range(carries)
+            if not active[i] and body.inputs[i].type.dtype.floating and body.outputs[i].index in depends
+        ]
+        if not more:
+            return active
+        for i in more:
+            active[i] = True
+
+
+class _Step:
+    """One attempt at a reverse body, for a guess of which carries need a predicate."""
+
+    def __init__(self, loop: ReverseLoop, y: Value, cts: dict[tuple[str, int], Cot], active: list[bool], preds: set[int]) -> None:
+        self.y = y
+        self.cts = cts
+        self.active = active
+        self.preds = preds
+        self.body, self.length, self.carries, self.xs, self.reverse = y.attrs
+        self.graph = Graph(y.graph.facts, y.graph.rules)
+        self._position = 0
+        self._copy_forward()
+        self.forward = len(self.graph)
+        self._seed()
+        floating = [k for k, on in enumerate(active) if on]
+        targets = [self.args[k] for k in floating]
+        found = Pullback(self.graph, loop.kinks, loop).run(self.seeds, targets)
+        self.found: dict[int, Cot | None] = dict(zip(floating, found, strict=True))
+        self.needs_pred = [
+            i for i in range(self.carries) if active[i] and ((c := self.found[i]) is None or c.pred is not None)
+        ]
+
+    def _arg(self, t: TensorType) -> Value:
+        made = self.graph.emit(arg, (), (self._position, t))
+        self._position += 1
+        return made
+
+    def _copy_forward(self) -> None:
+        g = self.graph
+        self.mapping: dict[int, Value] = {}
+        self.args = [self._arg(a.type) for a in self.body.inputs]
+        place = {a.index: k for k, a in enumerate(self.body.inputs)}
+        self.old: dict[int, int] = {}
+        for v in self.body.graph.values:
+            if v.index in place:
+                made = self.args[place[v.index]]
+            else:
+                made = g.emit(v.op, tuple([self.mapping[o.index] for o in v.operands]), v.attrs)
+            g.copy_tables(v, made)
+            self.mapping[v.index] = made
+            self.old.setdefault(made.index, v.index)
+
+    def _seed(self) -> None:
+        self.seeds: list[tuple[Value, Cot]] = []
+        self.carry_ct: dict[int, Value] = {}
+        self.carry_pred: dict[int, Value] = {}
+        for i in range(self.carries):
+            if self.active[i]:
+                t = self.body.inputs[i].type
+                self.carry_ct[i] = self._arg(t)
+                if i in self.preds:
+                    self.carry_pred[i] = self._arg(t.with_dtype(BOOL))
+                self.seeds.append((self.mapping[self.body.outputs[i].index], Cot(self.carry_ct[i], self.carry_pred.get(i))))
+        self.stacked: list[_Seed] = []
+        for (kind, k), c in sorted(self.cts.items(), key=lambda item: item[0]):
+            if kind == "part" and k < self.carries:
+                continue
+            index = self.body.outputs[k].index if kind == "part" else k
+            t = self.body.graph.values[index].type
+            pred = None if c.pred is None else self._arg(t.with_dtype(BOOL))
+            seed = _Seed(index, settle(c), c.pred, self._arg(t), pred)
+            self.stacked.append(seed)
+            self.seeds.append((self.mapping[index], Cot(seed.value, pred)))
+
+    # --- what the reverse body gives ------------------------------------------------------------------------------------------------
+
+    def finish(self) -> list[Cot | None]:
+        y, g = self.y, self.graph
+        self.outputs: list[Value] = []
+        self.yields: dict[int, int] = {}
+        carry_args: list[Value] = []
+        starts: list[Value] = []
+        outer = y.graph
+        where_ct: dict[int, int] = {}
+        where_pred: dict[int, int] = {}
+        for i in sorted(self.carry_ct):
+            c = self.found[i]
+            t = self.body.inputs[i].type
+            where_ct[i] = len(carry_args)
+            carry_args.append(self.carry_ct[i])
+            self.outputs.append(full(g, 0, t) if c is None else settle(c))
+            given = self.cts.get(("part", i))
+            starts.append(full(outer, 0, t) if given is None else settle(given))
+        for i in self._used_preds():
+            c = self.found[i]
+            t = self.body.inputs[i].type.with_dtype(BOOL)
+            where_pred[i] = len(carry_args)
+            carry_args.append(self.carry_pred[i])
+            self.outputs.append(full(g, False, t) if c is None else full(g, True, t) if c.pred is None else c.pred)
+            given = self.cts.get(("part", i))
+            starts.append(full(outer, False, t) if given is None else full(outer, True, t) if given.pred is None else given.pred)
+        captures = range(self.carries + self.xs, len(self.args))
+        sums: dict[int, tuple[int, int | None]] = {}
+        lifted: dict[int, Value] = {}
+        stacks_wanted: list[Value] = []
+        for k in captures:
+            c = self.found.get(k)
+            if c is None:
+                continue
+            if c.pred is None and c.value.op.bilinear and self._per_step(c.value.operands[0]) and self._per_step(c.value.operands[1]):
+                lifted[k] = c.value
+                stacks_wanted += c.value.operands
+                continue
+            t = self.body.inputs[k].type
+            total = self._arg(t)
+            at = len(carry_args)
+            carry_args.append(total)
+            self.outputs.append(total + settle(c))
+            starts.append(full(outer, 0, t))
+            pred_at = None
+            if c.pred is not None:
+                seen = self._arg(t.with_dtype(BOOL))
+                pred_at = len(carry_args)
+                carry_args.append(seen)
+                self.outputs.append(seen | c.pred)
+                starts.append(full(outer, False, seen.type))
+            sums[k] = (at, pred_at)
+        count = len(carry_args)
+        slices: dict[int, tuple[Value, Value | None]] = {}
+        for k in range(self.carries, self.carries + self.xs):
+            c = self.found.get(k)
+            if c is not None:
+                slices[k] = (settle(c), c.pred)
+                self._yield(slices[k][0])
+                if c.pred is not None:
+                    self._yield(c.pred)
+        for v in stacks_wanted:
+            if v.index >= self.forward or self._residual(v) is None:
+                self._yield(v)
+        results = self._emit(carry_args, starts, count)
+        final: list[Cot | None] = [None] * len(y.operands)
+        for i, at in where_ct.items():
+            pred = results[where_pred[i]] if i in where_pred else None
+            final[i] = Cot(results[at], pred)
+        for k, (value, pred) in slices.items():
+            final[k] = Cot(self._stack(value, results, count), None if pred is None else self._stack(pred, results, count))
+        for k, (at, pred_at) in sums.items():
+            final[k] = Cot(results[at], None if pred_at is None else results[pred_at])
+        for k, product in lifted.items():
+            final[k] = Cot(self._lift(product, results, count))
+        return final
+
+    def _used_preds(self) -> list[int]:
+        """Boolean carries that anything but the boolean carries themselves needs."""
+        g = self.graph
+        roots = [v for c in self.found.values() if c is not None for v in (settle(c),)]
+        roots += [c.pred for k, c in self.found.items() if k >= self.carries and c is not None and c.pred is not None]
+        used: set[int] = set()
+        while True:
+            live = {v.index for v in g.live(roots)}
+            more = [i for i, p in self.carry_pred.items() if i not in used and (p.index in live or self._wanted_start(i))]
+            if not more:
+                return sorted(used)
+            for i in more:
+                used.add(i)
+                c = self.found[i]
+                if c is not None and c.pred is not None:
+                    roots.append(c.pred)
+
+    def _wanted_start(self, i: int) -> bool:
+        # The cotangent of a carry's start leaves the loop, and its predicate with it, if something outside wants it.
+        c = self.found[i]
+        return self.y.operands[i].operands != () and not (c is not None and c.pred is None)
+
+    def _yield(self, v: Value) -> None:
+        if v.index not in self.yields:
+            self.yields[v.index] = len(self.outputs)
+            self.outputs.append(v)
+
+    def _per_step(self, v: Value) -> bool:
+        """Whether a value of the body can be stacked with profit: it varies from step to step."""
+        return v.index >= self.forward or not self._invariant(v)
+
+    def _invariant(self, v: Value) -> bool:
+        first = self.carries + self.xs
+        variable = {a.index for a in self.args[:first]}
+        return not any(w.index in variable for w in self.graph.live([v]))
+
+    # --- residuals ------------------------------------------------------------------------------------------------------------------
+
+    def _residual(self, f: Value) -> Value | None:
+        """The stack of a forward value in the outer graph, or None if it is computed again."""
+        y = self.y
+        place = {a.index: k for k, a in enumerate(self.args)}
+        if f.index in place:
+            k = place[f.index]
+            if k < self.carries:
+                return y.graph.emit(OPS["trace"], (y,), (self.body.inputs[k].index,))
+            return y.operands[k] if k < self.carries + self.xs else None
+        old = self.old.get(f.index)
+        if old is None or not f.operands or f.op.view or self._invariant(f):
+            return None
+        for k, o in enumerate(self.body.outputs[self.carries :]):
+            if o.index == old:
+                return y.graph.emit(OPS["part"], (y,), (self.carries + k,))
+        return y.graph.emit(OPS["trace"], (y,), (old,))
+
+    def _emit(self, carry_args: list[Value], starts: list[Value], count: int) -> list[Value]:
+        g, y = self.graph, self.y
+        live = g.live(self.outputs)
+        needed: dict[int, Value | None] = {}
+        pending = [o for v in live if v.index >= self.forward for o in v.operands if o.index < self.forward]
+        pending += [o for o in self.outputs if o.index < self.forward]
+        while pending:
+            f = pending.pop()
+            if f.index in needed:
+                continue
+            stack = self._residual(f)
+            needed[f.index] = stack
+            if stack is None:
+                pending.extend(f.operands)
+        captured = {a.index: y.operands[k] for k, a in enumerate(self.args) if k >= self.carries + self.xs}
+        inner = Graph(g.facts, g.rules)
+        new: dict[int, Value] = {}
+        inputs: list[Value] = []
+        operands: list[Value] = list(starts)
+
+        def take(old: Value, operand: Value | None) -> None:
+            made = inner.emit(arg, (), (len(inputs), old.type))
+            inputs.append(made)
+            new[old.index] = made
+            if operand is not None:
+                operands.append(operand)
+
+        for a in carry_args:
+            take(a, None)
+        begin = len(inputs)
+        for index, stack in sorted(needed.items()):
+            if stack is not None:
+                take(g.values[index], stack)
+        alive = {v.index for v in live}
+        for seed in self.stacked:
+            if seed.value.index in alive:
+                take(seed.value, seed.stack)
+            if seed.pred is not None and seed.pred.index in alive:
+                assert seed.pred_stack is not None
+                take(seed.pred, seed.pred_stack)
+        xs = len(inputs) - begin
+        for index in sorted(needed):
+            if index in captured and index not in new:
+                take(g.values[index], captured[index])
+        again = {i for i, stack in needed.items() if stack is None}
+        for v in live:
+            if v.index in new or (v.index < self.forward and v.index not in again):
+                continue
+            made = inner.emit(v.op, tuple([new[o.index] for o in v.operands]), v.attrs)
+            inner.copy_tables(v, made)
+            new[v.index] = made
+        sealed, _ = seal(inner, inputs, [new[o.index] for o in self.outputs])
+        loop = y.graph.emit(y.op, tuple(operands), (sealed, self.length, count, xs, not self.reverse))
+        return [y.graph.emit(OPS["part"], (loop,), (k,)) for k in range(len(self.outputs))]
+
+    def _stack(self, v: Value, results: list[Value], count: int) -> Value:
+        if v.index in self.yields:
+            return results[self.yields[v.index]]
+        stack = self._residual(v)
+        assert stack is not None
+        return stack
+
+    def _lift(self, product: Value, results: list[Value], count: int) -> Value:
+        """One contraction over steps and what each step summed."""
+        a, b, result = split_subs(product.attrs[0])
+        t = next(c for c in LETTERS if c not in product.attrs[0])
+        x, z = (self._stack(o, results, count) for o in product.operands)
+        return OPS["contract"](x, z, subs=canonical(f"{t}{a},{t}{b}->{result}"))
+
+

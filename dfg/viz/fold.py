@@ -1,0 +1,229 @@
+"""Folding: which values share a box, so that a graph of thousands is a picture of at most `max_nodes` boxes.
+
+A `Folding` maps each visible value to the representative of its box. Three folds, each only where it is wanted: small gradient expressions
+made by one rule (one box, as on a blackboard); calls of functions, at the depth that says something; and, above the limit, bands of
+levels with their connected parts, the gradients folded as their partners are. Boxes that would form a cycle are merged (condensation), so
+the folded picture is a DAG again.
+
+>>> fold(scene, [v.index for v in scene.visible()], calls=True, most=150).box[l.index] == l.index
+True
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+
+import networkx as nx
+
+from dfg.viz.scene import LEAVES, Scene
+
+MERGE = 4
+"""So many values at most become one gradient expression."""
+
+
+@dataclass(slots=True)
+class Folding:
+    """The box of each visible value (by the index of a representative), what a folded box is called, and what kind it is."""
+
+    box: dict[int, int]
+    titles: dict[int, str] = field(default_factory=dict)
+    expressions: set[int] = field(default_factory=set)
+    """Boxes that hold one gradient expression; the representative is its root."""
+    frames: dict[str, list[int]] = field(default_factory=dict)
+    """Calls that were not folded: their values are framed."""
+
+    def members(self) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for index, box in self.box.items():
+            found.setdefault(box, []).append(index)
+        return found
+
+    def join(self, members: Iterable[int], title: str) -> None:
+        """Put all boxes of `members` into one."""
+        boxes = {self.box[m] for m in members}
+        if len(boxes) < 2:
+            return
+        head = min(boxes)
+        for index, box in self.box.items():
+            if box in boxes:
+                self.box[index] = head
+        self._retitle(boxes, head, title)
+
+    def join_all(self, keys: dict[int, Hashable], titles: dict[Hashable, str]) -> None:
+        """Join the boxes that have equal keys, in one pass."""
+        groups: dict[Hashable, list[int]] = defaultdict(list)
+        for index, key in keys.items():
+            groups[key].append(self.box[index])
+        moved: dict[int, int] = {}
+        for key, boxes in groups.items():
+            distinct = set(boxes)
+            if len(distinct) > 1:
+                head = min(distinct)
+                moved.update(dict.fromkeys(distinct, head))
+                self._retitle(distinct, head, titles.get(key, ""))
+        for index, box in self.box.items():
+            self.box[index] = moved.get(box, box)
+
+    def _retitle(self, boxes: set[int], head: int, title: str) -> None:
+        known = {self.titles.pop(b) for b in boxes if b in self.titles} - {""}
+        self.titles[head] = title or (known.pop() if len(known) == 1 else "")
+        self.expressions -= boxes
+
+
+def fold(scene: Scene, shown: list[int], calls: bool, most: int) -> Folding:
+    """Fold the visible values `shown` (indices in order)."""
+    folding = Folding({i: i for i in shown})
+    _expressions(scene, folding)
+    if calls:
+        _calls(scene, folding, most)
+    else:
+        for i in shown:
+            path = scene.graph.calls.get(i, "")
+            if path and i not in scene.backward:
+                folding.frames.setdefault(path.split(".")[0], []).append(i)
+    if len(set(folding.box.values())) > most:
+        folding.frames.clear()
+        _bands(scene, folding, most)
+    _condense(scene, folding)
+    return folding
+
+
+def _expressions(scene: Scene, folding: Folding) -> None:
+    """Values of one rule with a single reader in that rule become one expression, up to `MERGE` values."""
+    readers: dict[int, set[int]] = defaultdict(set)
+    for i in folding.box:
+        for source, _ in scene.sources[i]:
+            readers[source].add(i)
+    sizes: Counter[int] = Counter(folding.box.values())
+    for i in sorted(folding.box, reverse=True):
+        if i not in scene.derived or i in scene.outputs or scene.names.get(i) or len(readers[i]) != 1:
+            continue
+        (reader,) = readers[i]
+        root = folding.box[reader]
+        if reader not in scene.derived or scene.partners.get(reader) != scene.partners.get(i) or sizes[root] >= MERGE:
+            continue
+        folding.box[i] = root
+        sizes[root] += sizes.pop(i, 1)
+        folding.expressions.add(root)
+
+
+def _calls(scene: Scene, folding: Folding, most: int) -> None:
+    """Fold calls at the least depth at which at least three boxes of ops are left (a program that is one call is not one box)."""
+    paths = {i: scene.graph.calls.get(i if i not in scene.partners else scene.partners[i], "").split(".") for i in folding.box}
+    paths = {i: path for i, path in paths.items() if path != [""] and scene.graph.values[i].op.name not in LEAVES}
+    if not paths:
+        return
+    plain = {folding.box[i] for i in folding.box if i not in paths and scene.graph.values[i].op.name not in LEAVES and i not in scene.backward}
+    deepest = max(len(path) for path in paths.values())
+    for depth in range(1, deepest + 1):
+        keys: dict[int, Hashable] = {}
+        for i, path in paths.items():
+            if depth <= len(path):
+                keys[i] = (i in scene.backward, *path[:depth])
+        forward = {key for key in keys.values() if isinstance(key, tuple) and not key[0]}
+        rest = {folding.box[i] for i in paths if i not in keys and i not in scene.backward}
+        if len(plain) + len(forward) + len(rest) >= 3 or (depth == deepest and len(folding.box) > most):
+            titles: dict[Hashable, str] = {}
+            for key in set(keys.values()):
+                if isinstance(key, tuple):
+                    titles[key] = ("gradient of " if key[0] else "") + ".".join(str(part) for part in key[1:])
+            folding.join_all(keys, titles)
+            return
+
+
+def _bands(scene: Scene, folding: Folding, most: int) -> None:
+    """Fold ops into bands of levels, each connected part of a band one box; leaves by role and by the box that reads them."""
+    values = scene.graph.values
+    leaves = {i for i in folding.box if values[i].op.name in LEAVES or not scene.sources[i]}
+    forward = [i for i in folding.box if i not in leaves and i not in scene.backward]
+    partnered = [i for i in folding.box if i in scene.partners and i not in leaves]
+    loose = [i for i in folding.box if i in scene.backward and i not in scene.partners and i not in leaves]
+    share = max(1, most // (2 if not partnered else 4))
+    _band(scene, folding, forward, share)
+    if loose:
+        _band(scene, folding, loose, max(1, share // 3 if partnered else share))
+    readers: dict[int, set[int]] = defaultdict(set)
+    for i in folding.box:
+        for source, _ in scene.sources[i]:
+            readers[source].add(folding.box[i])
+    many = len(leaves) > share
+    if many:
+        by_reader: dict[int, Hashable] = {i: (values[i].op.name, min(readers[i], default=-1)) for i in leaves}
+        folding.join_all(by_reader, {})
+        if len({folding.box[i] for i in leaves}) > share:
+            folding.join_all({i: values[i].op.name for i in leaves}, {})
+    named = [i for i in partnered if i in scene.outputs and len(partnered) > share]
+    folding.join_all({i: ("grad", folding.box[scene.partners[i]]) for i in partnered}, {})
+    del named
+
+
+def _band(scene: Scene, folding: Folding, items: list[int], most: int) -> None:
+    """At most about `most` boxes: the largest number of bands whose connected parts are few enough; within a band the rest joins."""
+    if len({folding.box[i] for i in items}) <= most:
+        return
+    within = set(items)
+    level: dict[int, int] = {}
+    for i in sorted(items):
+        level[i] = max([level[s] + 1 for s, _ in scene.sources[i] if s in within], default=0)
+    boxes: dict[int, int] = {}
+    for i in items:  # a box folded before stands on the level of its last value
+        boxes[folding.box[i]] = max(boxes.get(folding.box[i], 0), level[i])
+    order = sorted(items, key=lambda i: (boxes[folding.box[i]], i))
+    top = boxes[folding.box[order[-1]]] + 1
+    parts: dict[int, Hashable] = {}
+    bands = min(most, top)
+    while True:
+        band = _cut([boxes[folding.box[i]] for i in order], top, bands)
+        parts = _parts(scene, folding, dict(zip(order, band, strict=True)), within)
+        if len(set(parts.values())) <= most or bands == 1:
+            break
+        bands = max(1, bands * 2 // 3)
+    if len(set(parts.values())) > most:
+        parts = dict(zip(order, band, strict=True))
+    folding.join_all(parts, {})
+
+
+def _cut(levels: list[int], top: int, bands: int) -> list[int]:
+    """A band for each of the sorted levels, whole levels each, about equally many values in every band."""
+    counts = Counter(levels)
+    of: dict[int, int] = {}
+    seen = 0
+    for level in range(top):
+        of[level] = min(bands - 1, seen * bands // max(1, len(levels)))
+        seen += counts[level]
+    return [of[level] for level in levels]
+
+
+def _parts(scene: Scene, folding: Folding, band: dict[int, int], within: set[int]) -> dict[int, Hashable]:
+    """The connected part of its band that each value is in (union-find)."""
+    parent = {i: i for i in band}
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    first: dict[int, int] = {}
+    for i in band:
+        other = first.setdefault(folding.box[i], i)
+        parent[root(i)] = root(other)
+        for source, _ in scene.sources[i]:
+            if source in within and band.get(source) == band[i]:
+                parent[root(i)] = root(source)
+    return {i: root(i) for i in band}
+
+
+def _condense(scene: Scene, folding: Folding) -> None:
+    """Merge boxes that reach each other, until the boxes form a DAG."""
+    quotient = nx.DiGraph()
+    quotient.add_nodes_from(set(folding.box.values()))
+    for i, box in folding.box.items():
+        for source, _ in scene.sources[i]:
+            if source in folding.box and folding.box[source] != box:
+                quotient.add_edge(folding.box[source], box)
+    for part in nx.strongly_connected_components(quotient):
+        if len(part) > 1:
+            folding.join(part, "")

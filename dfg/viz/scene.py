@@ -1,0 +1,175 @@
+"""Which values of a graph are drawn, which are words on an arrow, and which gradient belongs to which forward value.
+
+A `Scene` is computed once for a picture and then only read. Hidden values are pins, unnamed broadcasts, casts and projections (they become
+labels of the arrows through them) and scalar constants (they are written inside the op that uses them). A value belongs to the backward
+pass if differentiation made it (its `Origin` has a primal) or if it is computed from such a value (an update, say); the first kind has a
+partner, the forward value beside which it stands.
+
+>>> Scene.of(graph, {"l": l}).label(l)
+'l'
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dfg.ir import Graph, Value
+from dfg.viz import words
+
+LEAVES = ("input", "param", "state", "arg")
+
+
+@dataclass(slots=True)
+class Scene:
+    """The facts about the live values of a graph that a picture needs, by index."""
+
+    graph: Graph
+    roots: dict[str, Value]
+    live: list[Value]
+    names: dict[int, str]
+    outputs: set[int]
+    backward: set[int] = field(default_factory=set)
+    """Made by differentiation, or computed from what it made."""
+    derived: set[int] = field(default_factory=set)
+    """Made by differentiation."""
+    hidden: set[int] = field(default_factory=set)
+    inlined: set[int] = field(default_factory=set)
+    """Hidden, and nothing flows: scalar constants and what is made of them alone."""
+    sources: dict[int, list[tuple[int, str]]] = field(default_factory=dict)
+    """For a visible value: the visible values it reads, and the words on that arrow."""
+    partners: dict[int, int] = field(default_factory=dict)
+    kept: set[int] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, graph: Graph, roots: Mapping[str, Value]) -> Scene:
+        labels = graph.labels()
+        names = {index: found[0] for index, found in labels.items()}
+        for name, value in roots.items():
+            if value.index not in names or name in labels.get(value.index, ()):
+                names[value.index] = name
+        scene = cls(graph, dict(roots), graph.live(roots.values()), names, {v.index for v in roots.values()})
+        scene._classify()
+        scene._hide()
+        scene._connect()
+        return scene
+
+    def label(self, v: Value) -> str:
+        """The user's name of a value, or an empty text."""
+        if v.op.name in ("input", "param", "state"):
+            return str(v.attrs[0])
+        return self.names.get(v.index, "")
+
+    def visible(self) -> list[Value]:
+        return [v for v in self.live if v.index not in self.hidden]
+
+    def _classify(self) -> None:
+        origins = self.graph.origins
+        for v in self.live:
+            origin = origins.get(v.index)
+            if origin is not None and 0 <= origin.primal and origin.primal != v.index:
+                self.derived.add(v.index)
+                self.backward.add(v.index)
+            elif any(o.index in self.backward for o in v.operands):
+                self.backward.add(v.index)
+
+    def _hide(self) -> None:
+        for v in self.live:
+            i = v.index
+            if i in self.outputs:
+                continue
+            if v.op.name == "pin":
+                self.hidden.add(i)
+                if i in self.names:  # the name of a pinned binding may be bound to the pin alone
+                    self.names.setdefault(v.operands[0].index, self.names[i])
+            elif words.literal(v) is not None:
+                if i not in self.names or v.op.name in ("constant", "dim"):
+                    self.hidden.add(i)
+                    self.inlined.add(i)
+            elif v.op.name in ("broadcast", "cast", "part") and i not in self.names:
+                self.hidden.add(i)
+
+    def source_of(self, v: Value) -> tuple[Value, str]:
+        """The visible value behind hidden ones, and what these do on the way."""
+        said: list[str] = []
+        while v.index in self.hidden and v.operands:
+            if v.op.name == "cast":
+                said.append(f"{v.operands[0].dtype} → {v.dtype}")
+            elif v.op.name == "broadcast":
+                said.append(f"to [{', '.join(str(d) for d in v.shape)}]")
+            elif v.op.name == "part":
+                said.append(f"result {v.attrs[0]}")
+            v = v.operands[0]
+        return v, "\n".join(reversed(said))
+
+    def _connect(self) -> None:
+        for v in self.live:
+            if v.index in self.hidden:
+                continue
+            found: dict[tuple[int, str], None] = {}
+            for o in v.operands:
+                if o.index in self.inlined:
+                    continue
+                source, said = self.source_of(o)
+                found[source.index, said] = None
+                if v.index in self.derived and source.index not in self.backward and source.op.name not in ("constant", "param", "state"):
+                    self.kept.add(source.index)
+            self.sources[v.index] = list(found)
+        for v in self.live:
+            if v.index in self.derived and v.index not in self.hidden:
+                partner = self._partner(v)
+                if partner is not None:
+                    self.partners[v.index] = partner
+
+    def _partner(self, v: Value) -> int | None:
+        """The forward value whose rule made a gradient, through gradients of gradients and hidden values."""
+        seen: set[int] = set()
+        at = v.index
+        while at in self.derived and at not in seen:
+            seen.add(at)
+            at = self.graph.origins[at].primal
+        if not 0 <= at < len(self.graph.values):
+            return None
+        forward, _ = self.source_of(self.graph.values[at])
+        shown = forward.index in self.sources and forward.index not in self.backward
+        return forward.index if shown else None
+
+    def cotangents(self) -> dict[int, str]:
+        """Titles such as `∂l/∂v` of unnamed gradients, where that is certain: the only result of the rule of an op that is the only reader of
+        its only varying operand. One loss only: with several, an op's rule runs once for each."""
+        losses = set()
+        for i in self.derived:
+            match = re.fullmatch(r"d(.+?)_d(.+)", self.names.get(i, ""))
+            if match and any(match.group(1) == name for name in self.graph.names):
+                losses.add(match.group(1))
+        if len(losses) != 1:
+            return {}
+        loss = losses.pop()
+        readers: dict[int, set[int]] = {}
+        leaving: dict[int, set[int]] = {}
+        origins = self.graph.origins
+        for v in self.live:
+            primal = origins[v.index].primal if v.index in self.derived else -1
+            if v.index in self.outputs and primal >= 0:
+                leaving.setdefault(primal, set()).add(v.index)
+            for o in v.operands:
+                if v.index not in self.backward:
+                    readers.setdefault(o.index, set()).add(v.index)
+                if o.index in self.derived and origins[o.index].primal != primal:
+                    leaving.setdefault(origins[o.index].primal, set()).add(o.index)
+        titles: dict[int, str] = {}
+        for primal, results in leaving.items():
+            p = self.graph.values[primal]
+            if len(results) != 1 or primal in self.backward:
+                continue
+            varying = [o for o in p.operands if words.literal(o) is None]
+            if len(varying) != 1:
+                continue
+            q = varying[0]
+            while q.op.name == "pin" and readers.get(q.index) == {primal}:
+                primal, q = q.index, q.operands[0]
+            name = self.label(q)
+            if name and readers.get(q.index) == {primal}:
+                titles[results.pop()] = f"∂{loss}/∂{name}"
+        return titles
