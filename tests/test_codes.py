@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import ast
-<<<<<<< HEAD
-=======
 import re
->>>>>>> main
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,19 +12,12 @@ from golden_cases import check_program
 
 from dfg.diagnostics.codes import CODES
 
-<<<<<<< HEAD
-ROOT = Path(__file__).parent.parent / "dfg"
-COMPILED = [name for name, entry in CODES.items() if not entry.at_run]
-# With CuPy installed its absence cannot be shown.
-RUN = [name for name, entry in CODES.items() if entry.at_run and not (name == "missing-extra" and find_spec("cupy"))]
-=======
 RAISERS = frozenset({"error", "warning", "Diagnostic", "InferError", "Reject", "need", "refusal", "report", "replace", "slip"})
 """Functions and exceptions that take a code."""
 ROOT = Path(__file__).parent.parent / "dfg"
 COMPILED = [name for name, entry in CODES.items() if entry.kind == "program"]
 # With CuPy installed its absence cannot be shown.
 RUN = [name for name, entry in CODES.items() if entry.kind == "run" and not (name == "missing-extra" and find_spec("cupy"))]
->>>>>>> main
 
 
 @pytest.mark.parametrize("name", COMPILED)
@@ -59,16 +49,9 @@ def test_every_code_that_is_raised_is_in_the_table() -> None:
     raised: dict[str, str] = {}
     for path in sorted(ROOT.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-<<<<<<< HEAD
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("error", "warning") and node.args:
-                first = node.args[0]
-                if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                    raised[first.value] = f"{path.relative_to(ROOT)}:{node.lineno}"
-=======
             if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in RAISERS:
                 for given in [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "code")]:
                     if isinstance(given, ast.Constant) and isinstance(given.value, str) and re.fullmatch(r"[a-z]+(-[a-z]+)+", given.value):
                         raised[given.value] = f"{path.relative_to(ROOT)}:{node.lineno}"
     assert len(raised) > 10
->>>>>>> main
     assert {code: place for code, place in raised.items() if code not in CODES} == {}

@@ -397,28 +397,12 @@ def test_explain_tells_both_programs() -> None:
             input theta : f64
             output y = sin(thata)
 
-<<<<<<< HEAD
-        Repaired:
-=======
         This is right:
->>>>>>> main
 
             input theta : f64
             output y = sin(theta)
         """)
     assert explain("no-such-code") is None
-<<<<<<< HEAD
-    page = str(explain("missing-input"))
-    assert "\n    dfg run program.dfg\n" in page and "dfg run program.dfg --input 'x=[1, 2, 3]'" in page
-
-
-def test_every_entry_is_complete() -> None:
-    for name, entry in CODES.items():
-        assert re.fullmatch(r"[a-z]+(-[a-z0-9]+)*", name)
-        assert entry.title and not entry.title.endswith(".") and entry.explanation.endswith((".", ")"))
-        assert entry.failing and entry.repaired
-        assert not entry.at_run or entry.failing_run != entry.repaired_run, name
-=======
 
 
 def test_explain_tells_both_command_lines() -> None:
@@ -452,7 +436,6 @@ def test_every_entry_is_complete(name: str) -> None:
     assert entry.failing.strip() and entry.repaired.strip()
     assert (entry.failing == entry.repaired) == (entry.kind == "run")
     assert (entry.failing_run != entry.repaired_run) == (entry.kind == "run")
->>>>>>> main
 
 
 @pytest.mark.parametrize(("name", "candidates", "wanted"), [

@@ -1,17 +1,8 @@
 """The table of diagnostic codes, and `explain`, which tells one of them as a page.
 
-<<<<<<< HEAD
-A code is a promise: it never changes its meaning. Each has a title, an explanation, a program that gives exactly this code, and the same
-program repaired; a test compiles both, so the pages cannot rot. Where the program is right and its data or the command are
-not, `failing_run` and `repaired_run` are the command-line arguments that follow `dfg run FILE`; the test runs those. A code that
-only comes from a run leaves `repaired` equal to `failing`, and the page then shows the program once.
-
-The entries are in `dfg.diagnostics.catalogue`, by subject: a new code goes into one of the tables there.
-=======
 A code is a promise: it never changes its meaning. Each has a title, an explanation, and something that gives exactly this code beside the
 same thing repaired; a test compiles and runs them, so the pages cannot rot. The entries are in `dfg.diagnostics.catalogue`, by subject: a
 new code goes into one of the tables there.
->>>>>>> main
 
 >>> CODES["unknown-name"].title
 'a name that nothing above it binds'
@@ -24,22 +15,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from textwrap import fill
 
-<<<<<<< HEAD
-from dfg.diagnostics.catalogue import Code, data, names, shapes, values
-=======
 from dfg.diagnostics.catalogue import Code, data, files, names, shapes, slips, syntax, values
->>>>>>> main
 
 __all__ = ["CODES", "Code", "explain", "nearest"]
 
 
 def _table() -> dict[str, Code]:
     out: dict[str, Code] = {}
-<<<<<<< HEAD
-    for part in (names.CODES, shapes.CODES, values.CODES, data.CODES):
-=======
     for part in (syntax.CODES, slips.CODES, names.CODES, shapes.CODES, values.CODES, data.CODES, files.CODES):
->>>>>>> main
         for code, entry in part.items():
             if code in out:
                 raise ValueError(f"the code {code} is in two tables")
@@ -87,15 +70,6 @@ def explain(code: str) -> str | None:
         return None
     parts = [f"{code}: {entry.title}", fill(entry.explanation, 100, break_long_words=False, break_on_hyphens=False)]
     failing = _indented(entry.failing)
-<<<<<<< HEAD
-    if entry.at_run:
-        parts.append(f"With this program,\n\n{failing}")
-        parts.append(f"this fails:\n\n    {_command(entry.failing_run)}")
-        parts.append(f"and this is right:\n\n    {_command(entry.repaired_run)}")
-    else:
-        parts.append(f"This fails{_ran(entry.failing_run)}:\n\n{failing}")
-        parts.append(f"Repaired{_ran(entry.repaired_run)}:\n\n{_indented(entry.repaired)}")
-=======
     if entry.kind == "run":
         parts.append(f"With this program\n\n{failing}")
         parts.append(f"this fails:\n\n    {_command(entry.failing_run)}")
@@ -103,7 +77,6 @@ def explain(code: str) -> str | None:
     else:
         parts.append(f"This fails:\n\n{failing}")
         parts.append(f"This is right:\n\n{_indented(entry.repaired)}")
->>>>>>> main
     return "\n\n".join(parts) + "\n"
 
 
@@ -114,10 +87,3 @@ def _indented(text: str) -> str:
 def _command(arguments: Iterable[str]) -> str:
     words = (word if word.replace("-", "").replace("=", "").replace(".", "").isalnum() else f"'{word}'" for word in arguments)
     return " ".join(["dfg run program.dfg", *words])
-<<<<<<< HEAD
-
-
-def _ran(arguments: tuple[str, ...]) -> str:
-    return f", run as `{_command(arguments)}`" if arguments else ""
-=======
->>>>>>> main

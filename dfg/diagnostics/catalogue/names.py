@@ -119,14 +119,6 @@ CODES: dict[str, Code] = {
         """,
     ),
     "arity": code(
-<<<<<<< HEAD
-        "a different number of names and of values",
-        """`a, b = ...` needs exactly two values: a tuple of two, a call that returns two, or two values with a comma. `_` takes a value
-        that is not wanted.""",
-        """
-        input x : f64[3]
-        a, b = x[0], x[1], x[2]
-=======
         "a different number of things than are taken",
         """`a, b = f(x)` needs a call that returns exactly two values, and an `einsum` as many operands as its text names. `_` takes a value
         that is not wanted.""",
@@ -134,17 +126,10 @@ CODES: dict[str, Code] = {
         input x : f64[3]
         def three(x) = (x[0], x[1], x[2])
         a, b = three(x)
->>>>>>> main
         output s = a + b
         """,
         """
         input x : f64[3]
-<<<<<<< HEAD
-        a, b, _ = x[0], x[1], x[2]
-        output s = a + b
-        """,
-    ),
-=======
         def three(x) = (x[0], x[1], x[2])
         a, b, _ = three(x)
         output s = a + b
@@ -164,7 +149,6 @@ CODES: dict[str, Code] = {
         output y = exp(q)
         """,
     ),
->>>>>>> main
     "recursion": code(
         "a function that calls itself",
         """Functions are expanded at each call, so one that calls itself, also through others, would never end. Repetition is written

@@ -93,8 +93,6 @@ CODES: dict[str, Code] = {
         output y = x[2]
         """,
     ),
-<<<<<<< HEAD
-=======
     "empty-axis": code(
         "a reduction over an axis without elements",
         """`max`, `min` and the places of extremes have no value where there is nothing to choose from. For a size that is known only when
@@ -123,7 +121,6 @@ CODES: dict[str, Code] = {
         output y
         """,
     ),
->>>>>>> main
     "not-static": code(
         "a run-time value where one known while compiling is needed",
         """Shapes, axes, the bounds of `for` and of slices decide the types of the program, so they are made of literals, consts,
