@@ -15,10 +15,12 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
-import networkx as nx
+import networkx as nx  # type: ignore[import-untyped]
 
 from dfg.viz.scene import LEAVES, Scene
 
+READABLE = 14
+"""A large graph becomes about so many forward boxes: what one sees at a glance, whatever the limit would allow."""
 MERGE = 4
 """So many values at most become one gradient expression."""
 
@@ -91,7 +93,9 @@ def fold(scene: Scene, shown: list[int], calls: bool, most: int) -> Folding:
 
 
 def _expressions(scene: Scene, folding: Folding) -> None:
-    """Values of one rule with a single reader in that rule become one expression, up to `MERGE` values."""
+    """Values of one rule with a single reader in that rule become one expression, up to `MERGE` values; so does what only the rule of a
+    broadcast or cast reads (`sum(∂l/∂u · x)` is one step to a reader of pictures, who sees no broadcast)."""
+    origins = scene.graph.origins
     readers: dict[int, set[int]] = defaultdict(set)
     for i in folding.box:
         for source, _ in scene.sources[i]:
@@ -102,7 +106,9 @@ def _expressions(scene: Scene, folding: Folding) -> None:
             continue
         (reader,) = readers[i]
         root = folding.box[reader]
-        if reader not in scene.derived or scene.partners.get(reader) != scene.partners.get(i) or sizes[root] >= MERGE:
+        if reader not in scene.derived or sizes[root] >= MERGE:
+            continue
+        if scene.partners.get(reader) != scene.partners.get(i) and origins[reader].primal not in scene.hidden:
             continue
         folding.box[i] = root
         sizes[root] += sizes.pop(i, 1)
@@ -111,7 +117,7 @@ def _expressions(scene: Scene, folding: Folding) -> None:
 
 def _calls(scene: Scene, folding: Folding, most: int) -> None:
     """Fold calls at the least depth at which at least three boxes of ops are left (a program that is one call is not one box)."""
-    paths = {i: scene.graph.calls.get(i if i not in scene.partners else scene.partners[i], "").split(".") for i in folding.box}
+    paths = {i: scene.graph.calls.get(scene.partners.get(i, i), "").split(".") for i in folding.box}
     paths = {i: path for i, path in paths.items() if path != [""] and scene.graph.values[i].op.name not in LEAVES}
     if not paths:
         return
@@ -134,29 +140,27 @@ def _calls(scene: Scene, folding: Folding, most: int) -> None:
 
 
 def _bands(scene: Scene, folding: Folding, most: int) -> None:
-    """Fold ops into bands of levels, each connected part of a band one box; leaves by role and by the box that reads them."""
+    """Fold ops into bands of levels, each connected part of a band one box; leaves by role and by the box that reads them first; gradients as
+    their partners, those of a leaf as the box that reads it, so that the two columns stay side by side."""
     values = scene.graph.values
     leaves = {i for i in folding.box if values[i].op.name in LEAVES or not scene.sources[i]}
     forward = [i for i in folding.box if i not in leaves and i not in scene.backward]
-    partnered = [i for i in folding.box if i in scene.partners and i not in leaves]
     loose = [i for i in folding.box if i in scene.backward and i not in scene.partners and i not in leaves]
-    share = max(1, most // (2 if not partnered else 4))
+    share = max(2, min(READABLE, most // 4))
     _band(scene, folding, forward, share)
-    if loose:
-        _band(scene, folding, loose, max(1, share // 3 if partnered else share))
-    readers: dict[int, set[int]] = defaultdict(set)
+    _band(scene, folding, loose, share)
+    reader: dict[int, int] = {}
     for i in folding.box:
         for source, _ in scene.sources[i]:
-            readers[source].add(folding.box[i])
-    many = len(leaves) > share
-    if many:
-        by_reader: dict[int, Hashable] = {i: (values[i].op.name, min(readers[i], default=-1)) for i in leaves}
-        folding.join_all(by_reader, {})
-        if len({folding.box[i] for i in leaves}) > share:
+            if i not in scene.backward and source in leaves:
+                reader[source] = min(reader.get(source, i), i)
+    beside = {i: folding.box[reader[i]] if i in reader else -1 for i in leaves}
+    partnered = {i: scene.partners[i] for i in folding.box if i in scene.partners and i not in leaves}
+    folding.join_all({i: ("gradient", beside.get(p, folding.box[p])) for i, p in partnered.items()}, {})
+    if len(leaves) > share:
+        folding.join_all({i: (values[i].op.name, beside[i]) for i in leaves}, {})
+        if len({folding.box[i] for i in leaves}) > 2 * share:
             folding.join_all({i: values[i].op.name for i in leaves}, {})
-    named = [i for i in partnered if i in scene.outputs and len(partnered) > share]
-    folding.join_all({i: ("grad", folding.box[scene.partners[i]]) for i in partnered}, {})
-    del named
 
 
 def _band(scene: Scene, folding: Folding, items: list[int], most: int) -> None:

@@ -68,7 +68,7 @@ class Scene:
         origins = self.graph.origins
         for v in self.live:
             origin = origins.get(v.index)
-            if origin is not None and 0 <= origin.primal and origin.primal != v.index:
+            if origin is not None and origin.primal >= 0 and origin.primal != v.index:
                 self.derived.add(v.index)
                 self.backward.add(v.index)
             elif any(o.index in self.backward for o in v.operands):
@@ -123,7 +123,8 @@ class Scene:
                     self.partners[v.index] = partner
 
     def _partner(self, v: Value) -> int | None:
-        """The forward value whose rule made a gradient, through gradients of gradients and hidden values."""
+        """The forward value beside which a gradient stands: the one operand that varies of the value whose rule made it (it is that operand's
+        cotangent), or that value itself if several vary; through gradients of gradients and hidden values."""
         seen: set[int] = set()
         at = v.index
         while at in self.derived and at not in seen:
@@ -131,18 +132,19 @@ class Scene:
             at = self.graph.origins[at].primal
         if not 0 <= at < len(self.graph.values):
             return None
-        forward, _ = self.source_of(self.graph.values[at])
+        primal = self.graph.values[at]
+        varying = [o for o in primal.operands if o.index not in self.inlined]
+        forward, _ = self.source_of(varying[0] if len(varying) == 1 else primal)
         shown = forward.index in self.sources and forward.index not in self.backward
         return forward.index if shown else None
 
     def cotangents(self) -> dict[int, str]:
         """Titles such as `∂l/∂v` of unnamed gradients, where that is certain: the only result of the rule of an op that is the only reader of
         its only varying operand. One loss only: with several, an op's rule runs once for each."""
-        losses = set()
-        for i in self.derived:
-            match = re.fullmatch(r"d(.+?)_d(.+)", self.names.get(i, ""))
-            if match and any(match.group(1) == name for name in self.graph.names):
-                losses.add(match.group(1))
+        given = [name for name, v in self.graph.names.items() if v.index in self.derived]
+        given += [name for name, v in self.roots.items() if v.index in self.derived]
+        matches = [re.fullmatch(r"d(.+?)_d(.+)", name) for name in given]
+        losses = {match.group(1) for match in matches if match and match.group(1) in self.graph.names}
         if len(losses) != 1:
             return {}
         loss = losses.pop()

@@ -3,7 +3,7 @@
 >>> summary(np.array([89.30941234]))
 '[89.3094]'
 >>> summary(np.array([[1.0, np.nan], [2.0, 4.0]]))
-'1 … 4, mean 2.33333, 1 NaN'
+'1 … 4, mean 2.3333, 1 NaN'
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ def bodies(v: Value) -> list[Subgraph]:
 
 
 def number(value: object) -> str:
-    """A number in at most six significant digits."""
+    """A number with four decimals, a small or huge one in five significant digits."""
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     if isinstance(value, int | np.integer):
         return str(int(value))
     if isinstance(value, float | np.floating):
-        return format(float(value), ".6g")
+        x = float(value)
+        return f"{x:.4f}".rstrip("0").rstrip(".") if 1.0 <= abs(x) < 1e7 else format(x, ".5g")
     return str(value)
 
 
@@ -75,7 +76,7 @@ def literal(v: Value) -> str | None:
 
 def _shortest(array: np.ndarray) -> str:
     item = array[()]
-    if array.dtype.kind == "f":
+    if isinstance(item, np.floating):
         text = np.format_float_positional(item, trim="-", fractional=False) if 1e-5 <= abs(float(item)) < 1e7 or item == 0 else str(item)
         return text.replace("-", "−")
     return number(item)
@@ -152,8 +153,9 @@ def expression(root: Value, inside: set[int], refer: Callable[[Value], str], lim
         if v.index in texts:
             stack.pop()
             continue
-        if v is not root and v.index not in inside:
-            texts[v.index] = (literal(v) or refer(v), 9)
+        known = literal(v) if v is not root else None
+        if known or (v is not root and v.index not in inside):
+            texts[v.index] = (known or refer(v), 9)
             stack.pop()
             continue
         waiting = [o for o in v.operands if o.index not in texts]
