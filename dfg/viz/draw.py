@@ -182,12 +182,12 @@ def _label_box(edge: Edge, curve: Curve) -> Box:
 
 
 def _label(edge: Edge, curve: Curve) -> list[str]:
-    """The words on an arrow, with a white halo, so that a line below them does not cross them out."""
-    x, y, width, _ = _label_box(edge, curve)
-    out: list[str] = []
+    """The words on an arrow, on white, so that the line below them does not cross them out."""
+    x, y, width, height = _label_box(edge, curve)
+    out = [f'<rect x="{_n(x - 2)}" y="{_n(y)}" width="{_n(width + 4)}" height="{_n(height)}" fill="white" fill-opacity="0.85"/>']
     for line in label_lines(edge.label):
         y += LABEL_SIZE * 1.2
-        out.append(_text(line, x + width / 2, y - LABEL_SIZE * 0.28, LABEL_SIZE, "#374151", halo=True))
+        out.append(_text(line, x + width / 2, y - LABEL_SIZE * 0.28, LABEL_SIZE, "#374151"))
     return out
 
 

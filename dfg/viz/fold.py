@@ -145,7 +145,8 @@ def _bands(scene: Scene, folding: Folding, most: int) -> None:
     values = scene.graph.values
     leaves = {i for i in folding.box if values[i].op.name in LEAVES or not scene.sources[i]}
     forward = [i for i in folding.box if i not in leaves and i not in scene.backward]
-    loose = [i for i in folding.box if i in scene.backward and i not in scene.partners and i not in leaves]
+    partnered = {i: p for i in folding.box if (p := scene.partners.get(i)) is not None and p in folding.box and i not in leaves}
+    loose = [i for i in folding.box if i in scene.backward and i not in partnered and i not in leaves]
     share = max(2, min(READABLE, most // 4))
     _band(scene, folding, forward, share)
     _band(scene, folding, loose, share)
@@ -155,7 +156,6 @@ def _bands(scene: Scene, folding: Folding, most: int) -> None:
             if i not in scene.backward and source in leaves:
                 reader[source] = min(reader.get(source, i), i)
     beside = {i: folding.box[reader[i]] if i in reader else -1 for i in leaves}
-    partnered = {i: scene.partners[i] for i in folding.box if i in scene.partners and i not in leaves}
     folding.join_all({i: ("gradient", beside.get(p, folding.box[p])) for i, p in partnered.items()}, {})
     if len(leaves) > share:
         folding.join_all({i: (values[i].op.name, beside[i]) for i in leaves}, {})

@@ -125,13 +125,12 @@ class Scene:
     def _partner(self, v: Value) -> int | None:
         """The forward value beside which a gradient stands: the one operand that varies of the value whose rule made it (it is that operand's
         cotangent), or that value itself if several vary; through gradients of gradients and hidden values."""
+        origins = self.graph.origins
         seen: set[int] = set()
         at = v.index
-        while at in self.derived and at not in seen:
+        while at not in seen and at in origins and 0 <= origins[at].primal < len(self.graph.values):
             seen.add(at)
-            at = self.graph.origins[at].primal
-        if not 0 <= at < len(self.graph.values):
-            return None
+            at = origins[at].primal
         primal = self.graph.values[at]
         varying = [o for o in primal.operands if o.index not in self.inlined]
         forward, _ = self.source_of(varying[0] if len(varying) == 1 else primal)
