@@ -15,8 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
-import networkx as nx  # type: ignore[import-untyped]
-
+from dfg.viz import words
 from dfg.viz.scene import LEAVES, Scene
 
 READABLE = 14
@@ -102,7 +101,7 @@ def _expressions(scene: Scene, folding: Folding) -> None:
             readers[source].add(i)
     sizes: Counter[int] = Counter(folding.box.values())
     for i in sorted(folding.box, reverse=True):
-        if i not in scene.derived or i in scene.outputs or scene.names.get(i) or len(readers[i]) != 1:
+        if i not in scene.derived or i in scene.outputs or scene.names.get(i) or len(readers[i]) != 1 or words.bodies(scene.graph.values[i]):
             continue
         (reader,) = readers[i]
         root = folding.box[reader]
@@ -222,6 +221,8 @@ def _parts(scene: Scene, folding: Folding, band: dict[int, int], within: set[int
 
 def _condense(scene: Scene, folding: Folding) -> None:
     """Merge boxes that reach each other, until the boxes form a DAG."""
+    import networkx as nx
+
     quotient = nx.DiGraph()
     quotient.add_nodes_from(set(folding.box.values()))
     for i, box in folding.box.items():

@@ -228,7 +228,7 @@ def quoted(*lines: str) -> str:
 
     The result is the `graphviz` package's own kind of string, which it never takes for HTML; so it must not be made a plain `str` again.
     """
-    import graphviz  # type: ignore[import-untyped]
+    import graphviz
 
     label: str = graphviz.nohtml("\\n".join(graphviz.escape(line.replace("&", "&amp;")) for line in lines))
     return label

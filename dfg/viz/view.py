@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-import networkx as nx  # type: ignore[import-untyped]
-
 from dfg.diagnostics import UserError, error
 from dfg.ir import Graph, Value
 from dfg.viz import words
@@ -49,7 +47,7 @@ def render(graph: Graph, outputs: Outputs, path: str | Path, view: str = "forwar
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix not in SUFFIXES:
-        raise UserError(error("unknown-file-type", f"a picture cannot be written as `{target.name}`",
+        raise UserError(error("unknown-format", f"a picture cannot be written as `{target.name}`",
                               help=f"the name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"))
     picture = build(graph, outputs, view, values=values, focus=focus, depth=depth, fold=fold, max_nodes=max_nodes, title=title,
                     direction=direction)
@@ -77,6 +75,8 @@ def build(graph: Graph, outputs: Outputs = None, view: str = "forward", *, value
     scene = Scene.of(graph, _roots(graph, outputs))
     shown = _shown(scene, view)
     notes: list[str] = []
+    if view == "both" and not scene.derived:
+        notes.append("this graph has no backward pass of its own")
     if focus is not None:
         near = _around(scene, shown, focus, depth)
         notes.append(f"{len(near)} of {len(shown)} values, at most {depth} {'arrow' if depth == 1 else 'arrows'} from {focus}")
@@ -107,11 +107,11 @@ def _shown(scene: Scene, view: str) -> list[int]:
     visible = [v.index for v in scene.visible()]
     if view == "forward":
         return [i for i in visible if i not in scene.backward]
-    if not scene.derived:
-        raise UserError(error("no-gradient", f"there is no gradient in this graph, so no {'backward pass' if view == 'backward' else 'second pass'} to draw",
-                              help="add a line such as `output dl_dw = grad(l, w)`"))
     if view == "both":
         return visible
+    if not scene.derived:
+        raise UserError(error("no-gradient", "there is no gradient in this graph, so no backward pass to draw",
+                              help="add a line such as `output dl_dw = grad(l, w)`"))
     wanted = {i for i in visible if i in scene.backward}
     read = {s for i in wanted for s, _ in scene.sources[i]}
     return [i for i in visible if i in wanted or i in read]
@@ -121,7 +121,7 @@ def _around(scene: Scene, shown: list[int], name: str, depth: int) -> list[int]:
     """The values at most `depth` arrows from the one called `name`, in either direction."""
     bound = scene.graph.names.get(name, scene.roots.get(name))
     if bound is None:
-        bound = next((v for v in scene.live if scene.label(v) == name), None)
+        bound = next((v for v in scene.live if name in (scene.label(v), scene.graph.hints.get(v.index))), None)
     inside = set(shown)
     center = scene.source_of(bound)[0].index if bound is not None else -1
     if center not in inside:
@@ -166,6 +166,8 @@ class _Maker:
         return Picture(nodes, edges, groups, default_legend(nodes, edges), title, direction)
 
     def _order(self) -> list[int]:
+        import networkx as nx
+
         quotient = nx.DiGraph()
         quotient.add_nodes_from(self.members)
         box = self.folding.box
@@ -208,7 +210,7 @@ class _Maker:
         if len(members) > 1 and box not in self.folding.expressions:
             role = "gradient" if box in scene.derived else self._common_role(members)
             return Node(f"v{box}", self._fold_lines(box, members), role, column, None, beside, "", kept, output, True, self._fold_tooltip(members))
-        if box in scene.derived:
+        if box in scene.derived and not words.bodies(v):
             lines, role = self._gradient_lines(v, set(members)), "gradient"
         elif v.op.name in ("input", "param", "state"):
             lines, role = (Line(scene.label(v)), Line(str(v.type), "type")), v.op.name
@@ -216,6 +218,9 @@ class _Maker:
             lines, role = self._constant_lines(v), "const"
         else:
             lines, role = self._op_lines(v), ("output" if output else ("fold" if words.bodies(v) else "op"))
+            role = "gradient" if box in scene.derived else role
+        if other := [name for name, root in scene.roots.items() if root is v and name != scene.label(v)]:
+            lines = (*lines, Line("also " + ", ".join(other), "name"))
         value = self.values.get(box)
         return Node(f"v{box}", lines, role, column, None, beside, "" if value is None else words.summary(value), kept, output,
                     bool(words.bodies(v)), self._tooltip(v, set(members)))
@@ -269,7 +274,7 @@ class _Maker:
         if operands and all(self.scene.label(o) or words.literal(o) for o in operands) and not words.bodies(source):
             plain = words.expression(source, {source.index}, lambda o: self.scene.label(self.scene.source_of(o)[0]), 24)
             return f"({plain})" if " " in plain and not plain.endswith(")") else plain
-        return words.symbol(source) + "(…)"
+        return f"{source.op.name if words.bodies(source) else words.symbol(source)}(…)"
 
     def _fold_lines(self, box: int, members: list[int]) -> tuple[Line, ...]:
         """Title, how many values, the user's names and the commonest ops."""

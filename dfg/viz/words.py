@@ -106,6 +106,16 @@ def symbol(v: Value) -> str:
     return contraction(v) or INFIX.get(name) or PREFIX.get(name, "").strip() or ("einsum" if name == "contract" else name.rstrip("_"))
 
 
+def projection(v: Value) -> str:
+    """What a projection takes from a loop or an op with several results."""
+    k = int(v.attrs[0])
+    inside = bodies(v.operands[0])
+    if v.op.name == "trace" and inside:
+        name = inside[0].graph.label(inside[0].graph.values[k])
+        return f"{name} of every step" if name else "kept from every step"
+    return f"result {k}"
+
+
 def notes(v: Value) -> list[str]:
     """Attributes worth a line: axes that are not simply all of them, the letters of an einsum, the size of a loop's body."""
     out: list[str] = []
@@ -115,7 +125,7 @@ def notes(v: Value) -> list[str]:
     if inside:
         return [f"{len(inside[0].graph)} values a step" if len(inside) == 1 else " / ".join(f"{len(b.graph)} values" for b in inside)]
     if v.op.leaf or v.op.calculus or v.op.projects or v.op.unique:
-        return [f"result {v.attrs[0]}"] if v.op.projects else []
+        return [projection(v)] if v.op.projects else []
     for spec, value in zip(v.op.attrs, v.attrs, strict=True):
         if spec.kind not in _SHOWN_ATTRIBUTES or value is None or value == ():
             continue
@@ -181,5 +191,7 @@ def _written(v: Value, parts: list[tuple[str, int]]) -> tuple[str, int]:
         return PREFIX[v.op.name] + (f"({parts[0][0]})" if parts[0][1] < 2 else parts[0][0]), 2
     if v.op.name == "contract":
         return f"einsum({v.attrs[0]}, {parts[0][0]}, {parts[1][0]})", 9
+    if v.op.projects and len(parts) == 1:
+        return f"{projection(v)} of {parts[0][0]}", 0
     extra = [] if bodies(v) else notes(v)
     return f"{symbol(v)}({', '.join([p[0] for p in parts] + extra)})", 9
