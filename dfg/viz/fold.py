@@ -142,7 +142,8 @@ def _bands(scene: Scene, folding: Folding, most: int) -> None:
     """Fold ops into bands of levels, each connected part of a band one box; leaves by role and by the box that reads them first; gradients as
     their partners, those of a leaf as the box that reads it, so that the two columns stay side by side."""
     values = scene.graph.values
-    leaves = {i for i in folding.box if values[i].op.name in LEAVES or not scene.sources[i]}
+    leaves = {i for i in folding.box if values[i].op.name in LEAVES or not any(source in folding.box for source, _ in scene.sources[i])}
+    leaves = {i for i in leaves if i not in scene.backward}
     forward = [i for i in folding.box if i not in leaves and i not in scene.backward]
     partnered = {i: p for i in folding.box if (p := scene.partners.get(i)) is not None and p in folding.box and i not in leaves}
     loose = [i for i in folding.box if i in scene.backward and i not in partnered and i not in leaves]
@@ -150,16 +151,17 @@ def _bands(scene: Scene, folding: Folding, most: int) -> None:
     _band(scene, folding, forward, share)
     _band(scene, folding, loose, share)
     reader: dict[int, int] = {}
-    for i in folding.box:
+    for i in folding.box:  # forward values have lower indices than gradients, so a forward reader comes first
         for source, _ in scene.sources[i]:
-            if i not in scene.backward and source in leaves:
+            if source in leaves:
                 reader[source] = min(reader.get(source, i), i)
     beside = {i: folding.box[reader[i]] if i in reader else -1 for i in leaves}
     folding.join_all({i: ("gradient", beside.get(p, folding.box[p])) for i, p in partnered.items()}, {})
     if len(leaves) > share:
-        folding.join_all({i: (values[i].op.name, beside[i]) for i in leaves}, {})
-        if len({folding.box[i] for i in leaves}) > 2 * share:
-            folding.join_all({i: values[i].op.name for i in leaves}, {})
+        kind = {i: values[i].op.name if values[i].op.name in LEAVES else "value" for i in leaves}
+        folding.join_all({i: (kind[i], beside[i]) for i in leaves}, {})
+        if len({folding.box[i] for i in leaves}) > 3 * share:
+            folding.join_all({i: kind[i] for i in leaves}, {})
 
 
 def _band(scene: Scene, folding: Folding, items: list[int], most: int) -> None:
@@ -175,17 +177,18 @@ def _band(scene: Scene, folding: Folding, items: list[int], most: int) -> None:
         boxes[folding.box[i]] = max(boxes.get(folding.box[i], 0), level[i])
     order = sorted(items, key=lambda i: (boxes[folding.box[i]], i))
     top = boxes[folding.box[order[-1]]] + 1
-    parts: dict[int, Hashable] = {}
-    bands = min(most, top)
-    while True:
-        band = _cut([boxes[folding.box[i]] for i in order], top, bands)
-        parts = _parts(scene, folding, dict(zip(order, band, strict=True)), within)
-        if len(set(parts.values())) <= most or bands == 1:
+    levels = [boxes[folding.box[i]] for i in order]
+    whole: dict[int, Hashable] = dict(zip(order, _cut(levels, top, min(most, top)), strict=True))
+    best, bands = whole, min(most, top)
+    while bands >= 1:
+        band = dict(zip(order, _cut(levels, top, bands), strict=True))
+        parts = _parts(scene, folding, band, within)
+        count = len(set(parts.values()))
+        if count <= most:  # independent strands side by side say more than bands, unless only a few boxes would be left
+            best = parts if 2 * count >= len(set(whole.values())) else whole
             break
-        bands = max(1, bands * 2 // 3)
-    if len(set(parts.values())) > most:
-        parts = dict(zip(order, band, strict=True))
-    folding.join_all(parts, {})
+        bands = bands * 2 // 3
+    folding.join_all(best, {})
 
 
 def _cut(levels: list[int], top: int, bands: int) -> list[int]:

@@ -114,6 +114,8 @@ def _shown(scene: Scene, view: str) -> list[int]:
                               help="add a line such as `output dl_dw = grad(l, w)`"))
     wanted = {i for i in visible if i in scene.backward}
     read = {s for i in wanted for s, _ in scene.sources[i]}
+    for i in read - wanted:  # where kept values come from is not shown here
+        scene.sources[i] = []
     return [i for i in visible if i in wanted or i in read]
 
 
@@ -152,7 +154,6 @@ class _Maker:
         self.values = values
         self.members = folding.members()
         self.two = view == "both"
-        self.only_backward = view == "backward"
         self.titles = scene.cotangents()
 
     def picture(self, title: str, direction: Direction) -> Picture:
@@ -182,8 +183,6 @@ class _Maker:
         found: dict[tuple[int, int], set[str]] = {}
         flows: Counter[tuple[int, int]] = Counter()
         for i, b in box.items():
-            if self.only_backward and i not in scene.backward:
-                continue
             for source, said in scene.sources[i]:
                 if source in box and box[source] != b:
                     found.setdefault((box[source], b), set()).add(said)
