@@ -73,6 +73,23 @@ def targets_of(program: Program) -> list[str]:
     return [name for name, t in program.params.items() if t.dtype.floating]
 
 
+def with_gradients(program: Program, losses: Sequence[str] | None, wrt: Sequence[str] | None) -> Program:
+    """The program with gradients of what is wanted, by default those that `losses_of` and `targets_of` find."""
+    found = losses_of(program) if losses is None else list(losses)
+    if losses is None and len(found) != 1 and not program.derives():
+        shown = ", ".join(f"`{name}`" for name in found) or ", ".join(f"`{name}` : {t}" for name, t in program.outputs.items())
+        raise UserError(error("misuse", f"{program.name} has {'several scalar outputs' if found else 'no scalar output of a floating dtype'}"
+                              f"{f': {shown}' if shown else ''}", help=f"name the scalar to differentiate: --loss {found[0] if found else 'l'}"))
+    targets = targets_of(program) if wrt is None else list(wrt)
+    if not targets:
+        floating = [name for name, t in program.inputs.items() if t.dtype.floating]
+        raise UserError(error("misuse", f"{program.name} has no parameter to differentiate by",
+                              help=f"name the targets: --wrt {','.join(floating) or 'x'}"))
+    for loss in found:
+        program = differentiated(program, loss, targets)
+    return program
+
+
 # --- from text ----------------------------------------------------------------------------------------------------------------------
 
 

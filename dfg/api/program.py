@@ -177,12 +177,14 @@ class Program:
         graph.roots = roots.map(lambda v: mapping[v.index])
         return Program(graph, name=self.name, source=self.source, files=self.files, path=self.path, warnings=self.told, exact=self.exact_text)
 
-    def render(self, path: str | os.PathLike[str], view: str = "forward", **options: Any) -> Rendered:
+    def render(self, path: str | os.PathLike[str], view: str = "forward", *, stage: StageName | None = None, kinks: str = "dfg",
+               **options: Any) -> Rendered:
         """Draw it into a `.svg`, `.png` or `.dot` file: the `forward` pass, the `backward` pass, or `both`."""
         from dfg.viz.view import render
 
-        graph = self.stage("clean") if view != "forward" or self.derives() else self.graph
-        return render(graph, None, os.fspath(path), view, **{"title": os.path.basename(self.name), **options})
+        if stage is None:
+            stage = "clean" if view != "forward" or self.derives() else "source"
+        return render(self.stage(stage, kinks), None, os.fspath(path), view, **{"title": os.path.basename(self.name), **options})
 
     def derives(self) -> bool:
         """Does it hold a derivative?"""
@@ -194,10 +196,14 @@ class Program:
 
         return exact(self.graph)
 
-    def __str__(self) -> str:
+    def text(self, kinks: str = "dfg") -> str:
+        """Its readable text; derivatives are expanded and simplified."""
         from dfg.text import readable
 
-        return readable(self.stage("clean") if self.derives() else self.graph)
+        return readable(self.stage("clean", kinks) if self.derives() else self.graph)
+
+    def __str__(self) -> str:
+        return self.text()
 
     def __repr__(self) -> str:
         return f"<Program {self.name}: inputs {', '.join(self.inputs) or 'none'}; outputs {', '.join(self.outputs) or 'none'}>"
