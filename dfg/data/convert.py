@@ -120,7 +120,7 @@ def _shape_words(array: Array) -> str:
 def _shape_help(found: Sequence[int], wanted: Shape, written: bool) -> str:
     if len(found) == len(wanted):
         if len(found) > 1 and matches(found[::-1], wanted):
-            return "it is transposed" + ("" if written else ": save `a.T`")
+            return "it has the shape of the transpose" + ("" if written else ": if that is meant, save `a.T`")
         axis = next(k for k, (f, w) in enumerate(zip(found, wanted, strict=True)) if w is not None and f != w)
         return f"axis {axis} has {found[axis]} elements where {wanted[axis]} are wanted"
     ones = [k for k, size in enumerate(found) if size == 1]

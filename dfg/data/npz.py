@@ -190,6 +190,7 @@ def choose(names: list[str], key: str | None, prefer: str | None, what: str) -> 
     if prefer in names:
         return [prefer]
     if len(names) != 1:
-        raise refusal("missing-key", f"{what} holds {len(names)} arrays{f', none called `{shown(prefer)}`' if prefer else ''}: which is meant?",
+        none = f", none called `{shown(prefer)}`" if prefer else ""
+        raise refusal("missing-key", f"{what} holds {len(names)} arrays{none}: which is meant?",
                       help=f"write `{what}:KEY`; it holds {listed(names)}" if names else None)
     return names

@@ -50,8 +50,8 @@ def pack(values: Sequence[Number], text_of: Callable[[int], str], dtype: str | N
         info = np.iinfo(NUMPY_OF[dtype])
         for k, value in enumerate(values):
             if not info.min <= value <= info.max:
-                wider = " or a float" if dtype == "i64" else ", a wider integer or a float"
-                fail(k, f"`{shown(text_of(k), 60)}` does not fit {dtype} ({info.min} to {info.max})", f"declare the input as f64{wider}")
+                wider = "as f64" if dtype == "i64" else "with a wider integer dtype, or as f64"
+                fail(k, f"`{shown(text_of(k), 60)}` does not fit {dtype} ({info.min} to {info.max})", f"declare the input {wider}")
         return np.array(values, dtype=NUMPY_OF[dtype])
     return _floats(values, text_of, dtype, fail)
 

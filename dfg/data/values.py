@@ -19,7 +19,8 @@ import io
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -44,7 +45,7 @@ from dfg.data.common import (
     sniff,
     take,
 )
-from dfg.data.convert import check_shape_of, fit, to_dfg
+from dfg.data.convert import check_shape_of, fit
 from dfg.data.csv import read_table
 from dfg.data.images import read_image
 from dfg.data.literal import MAX_TEXT, WORDS, is_scalar_literal, parse_literal
@@ -100,14 +101,16 @@ def read_file(text: str, *, dtype: str | None = None, shape: Shape | None = None
         return _load(stream, size, form, shown(path, 200), key, dtype, shape, name)
 
 
-def read_inputs(path: str | os.PathLike[str], *, wanted: Mapping[str, tuple[str | None, Shape | None]] | None = None) -> dict[str, Array]:
-    """All arrays of an .npz or .safetensors file by name, in dfg's dtypes; those named in `wanted` as the wanted types.
+def read_inputs(path: str | os.PathLike[str], *, wanted: Mapping[str, tuple[str | None, Shape | None]] | None = None,
+                stdin: Stdin = None) -> dict[str, Array]:
+    """All arrays of an .npz or .safetensors file (`-`: standard input) by name, in dfg's dtypes; those in `wanted` as the wanted types.
 
     Names that no input has are returned too: the caller knows the inputs and says what is wrong.
     """
     where = Path(path)
     what = shown(where, 200)
-    with opened(where) as (stream, size):
+    with _stdin_stream(stdin) if what == "-" else opened(where) as (stream, size):
+        what = "standard input" if what == "-" else what
         head = stream.read(16)
         stream.seek(0)
         form = SUFFIXES.get(where.suffix.lower()) or sniff(head)
@@ -116,8 +119,8 @@ def read_inputs(path: str | os.PathLike[str], *, wanted: Mapping[str, tuple[str 
         elif form == "npz":
             found = read_npz(stream, size, what)
         else:
-            raise refusal("unknown-format", f"`{what}` cannot bind inputs by name: that takes an .npz or .safetensors file",
-                          help=f"for one input, write `--input NAME={what}`")
+            raise refusal("unknown-format", f"{what} cannot bind inputs by name: that takes an .npz or .safetensors file",
+                          help=f"for one input, write `--input NAME={shown(where, 200)}`")
     arrays: dict[str, Array] = {}
     for name, array in found.items():
         dtype, shape = (wanted or {}).get(name, (None, None))
@@ -207,16 +210,27 @@ def _stdin_bytes(stdin: Stdin) -> bytes:
     return b"".join(pieces)
 
 
+@contextmanager
+def _stdin_stream(stdin: Stdin) -> Iterator[tuple[BinaryIO, int]]:
+    try:
+        data = _stdin_bytes(stdin)
+        yield io.BytesIO(data), len(data)
+    except MemoryError:
+        raise refusal("too-large", "standard input does not fit into memory") from None
+
+
 def _read_stdin(key: str | None, stdin: Stdin, dtype: str | None, shape: Shape | None, name: str) -> Array:
-    data = _stdin_bytes(stdin)
     what = "standard input"
-    form = sniff(data[:16])
-    if form is not None:
-        return _load(io.BytesIO(data), len(data), form, what, key, dtype, shape, name)
+    with _stdin_stream(stdin) as (stream, size):
+        form = sniff(stream.read(16))
+        stream.seek(0)
+        if form is not None:
+            return _load(stream, size, form, what, key, dtype, shape, name)
+        data = stream.read(MAX_TEXT + 1)
     if key is not None:
         raise refusal("missing-key", f"{what} holds no archive, so `:{shown(key)}` names nothing in it", help="write `-`")
     if len(data) > MAX_TEXT:
-        raise refusal("too-large", f"{what} gives a literal of {len(data)} bytes; the most is {MAX_TEXT}", help="send a .npy file instead")
+        raise refusal("too-large", f"{what} gives a literal of {size} bytes; the most is {MAX_TEXT}", help="send a .npy file instead")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -226,6 +240,3 @@ def _read_stdin(key: str | None, stdin: Stdin, dtype: str | None, shape: Shape |
     array = literal.to_array(dtype)
     check_shape_of(array, dtype, shape, name, what, Span(literal.source, 0, len(text)))
     return array
-
-
-__all__ = ["read_file", "read_inputs", "read_value", "to_dfg"]

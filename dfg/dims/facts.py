@@ -87,6 +87,11 @@ class Facts:
         self._system.declare(name)
         self._prover = None
 
+    @property
+    def ranked(self) -> list[str]:
+        """The declared names by rank, the first one first."""
+        return [name for name, _ in sorted(self._system.rank.items(), key=lambda item: item[1]) if name.isidentifier()]
+
     def declare(self, lhs: DimLike, op: str, rhs: DimLike, origin: object = None) -> DimConflict | None:
         self._must_be_open()
         if op not in HOLDS:

@@ -92,7 +92,7 @@ class Op:
 
     name: str
     doc: str
-    infer_rule: Callable[[Graph, tuple[Value, ...], tuple[Any, ...]], Type]
+    infer: Callable[[Graph, tuple[Value, ...], tuple[Any, ...]], Type]
     vjp: VjpRule | NoGradient
     attrs: tuple[Attr, ...] = ()
     arity: int | None = 1
@@ -130,13 +130,14 @@ class Op:
     projects: bool = False
     """May use a tuple."""
     leaf: bool = False
+    known: bool = False
+    """A constant."""
+    repeats: bool = False
+    """Only repeats its operand: of a constant it is one."""
     samples: Callable[[np.random.Generator], list[Case]] | None = None
     rejects: tuple[Reject, ...] = ()
     formula: str = ""
     """The formula for the reference page."""
-
-    def infer(self, cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
-        return self.infer_rule(cx, operands, attrs)
 
     def __call__(self, *operands: Value, **attrs: Any) -> Value:
         """Emit the op strictly: operands are values of one graph, attributes by name, nothing implicit."""
@@ -418,6 +419,7 @@ constant = define(
         attrs=(Attr("value", "const"),),
         arity=0,
         evaluate=lambda xp, *, value: value.array,
+        known=True,
         leaf=True,
         axes=lambda v: (),
     )
@@ -431,9 +433,11 @@ def make_constant(g: Graph, value: object, d: DType) -> Value:
 
 def const_value(v: Value) -> np.ndarray | None:
     """The elements of a constant (through broadcasts of it, unexpanded), or None if `v` is computed."""
-    while v.op.name == "broadcast":
+    if not v.known:
+        return None
+    while v.operands:
         v = v.operands[0]
-    return v.attrs[0].array if v.op is constant else None
+    return v.attrs[0].array  # type: ignore[no-any-return]
 
 
 def const_scalar(v: Value) -> float | int | bool | None:

@@ -119,8 +119,12 @@ pin = define(
 
 
 def make_pin(v: Value) -> Value:
-    """A new pin of `v`: no two are one value."""
-    return pin(v, serial=next(_serial))
+    """A new pin of `v`: no two are one value, also where some of the graph were read from text with their serial numbers."""
+    before = len(v.graph)
+    while True:
+        made = pin(v, serial=next(_serial))
+        if len(v.graph) > before:
+            return made
 
 
 def _part_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:

@@ -61,6 +61,7 @@ broadcast = define(
         axes=lambda v: (tuple(v.attrs[1]),),
         linear=(True,),
         moves=True,
+        repeats=True,
         view=True,
         cost=lambda v: 0,
         samples=lambda rng: [

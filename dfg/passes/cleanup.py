@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dfg.ir import Graph, Subgraph, Value, seal
 from dfg.ops.base import OPS
 from dfg.ops.leaf import pin
-from dfg.passes.rebuild import Handler, copy_value, rebuild
+from dfg.passes.rebuild import Handler, copy_values, rebuild
 from dfg.passes.rules import SIMPLIFY
 
 
@@ -16,7 +16,7 @@ class Cleanup:
     """Remove pins, simplify, drop what is dead. Bodies keep their values' places, since traces refer to them, unless they hold pins."""
 
     def run(self, graph: Graph) -> Graph:
-        fresh, _ = rebuild(graph, SIMPLIFY, _Cleaner().handlers())
+        fresh, _ = rebuild(graph, SIMPLIFY, _Cleaner().handlers(), settled=True)
         return fresh
 
 
@@ -43,10 +43,7 @@ class _Cleaner:
 
     def _without_pins(self, body: Subgraph) -> tuple[Subgraph, dict[int, Value]]:
         inner = body.graph.like()
-        mapping: dict[int, Value] = {}
-        handlers = self.handlers()
-        for w in body.graph.values:
-            mapping[w.index] = copy_value(inner, w, mapping, handlers)
+        mapping = copy_values(inner, body.graph.values, self.handlers())
         # Every value stays: a trace may ask for any of them.
         sealed, where = seal(inner, [mapping[i.index] for i in body.inputs], [mapping[o.index] for o in body.outputs])
         if len(sealed.graph) != len(inner):

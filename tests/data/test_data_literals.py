@@ -3,47 +3,57 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from data_checks import DTYPES, Arr, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dfg.data import CODES, fit, parse_literal, read_value
-from dfg.diagnostics import Diagnostic, UserError
+from dfg.diagnostics import UserError
 
-DTYPES = {"bool": np.bool_, "u8": np.uint8, "i32": np.int32, "i64": np.int64, "f32": np.float32, "f64": np.float64}
 ORDER = list(DTYPES)
 
 
-def refused(code: str, call: Callable[[], object]) -> Diagnostic:
-    """The one diagnostic of a refusal."""
-    with pytest.raises(UserError) as info:
-        call()
-    assert len(info.value.diagnostics) == 1
-    diagnostic = info.value.diagnostics[0]
-    assert diagnostic.code == code, diagnostic
-    assert diagnostic.code in CODES
-    assert "\n" not in diagnostic.message
-    return diagnostic
-
-
-@pytest.mark.parametrize(("text", "dtype", "want"), [
-    ("0.5", None, np.float64(0.5)), ("7", None, np.int64(7)), ("true", None, np.True_), ("-3", None, np.int64(-3)), ("+3", None, np.int64(3)),
-    ("1_000", None, np.int64(1000)), ("0x1f", "u8", np.uint8(31)), (".5", "f32", np.float32(0.5)), ("1e-3", None, np.float64(1e-3)),
-    ("1.", None, np.float64(1)), ("inf", None, np.float64(np.inf)), ("-inf", "f32", np.float32(-np.inf)), ("pi", None, np.float64(math.pi)),
-    ("-0.0", None, np.float64(-0.0)), ("true", "f32", np.float32(1)), ("false", "i32", np.int32(0)), ("3", "f32", np.float32(3)),
-    ("[1, 2]", None, np.array([1, 2])), ("[1, 2.5]", None, np.array([1, 2.5])), ("[true, 2]", None, np.array([1, 2])), ("[]", None, np.zeros(0)),
-    ("[[], []]", "i32", np.zeros((2, 0), np.int32)), ("[[1, 2], [3, 4],]", "u8", np.array([[1, 2], [3, 4]], np.uint8)),
-    (" [ 1 ,\n2 ] ", None, np.array([1, 2])), ("[[[1]]]", None, np.ones((1, 1, 1), np.int64)), ("-9223372036854775808", None, np.int64(-2**63)),
-    ("[-inf, 1]", "f64", np.array([-np.inf, 1])), ("007", None, np.int64(7)),
-])
-def test_values(text: str, dtype: str | None, want: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    ("text", "dtype", "want"),
+    [
+        ("0.5", None, np.float64(0.5)),
+        ("7", None, np.int64(7)),
+        ("true", None, np.True_),
+        ("-3", None, np.int64(-3)),
+        ("+3", None, np.int64(3)),
+        ("1_000", None, np.int64(1000)),
+        ("0x1f", "u8", np.uint8(31)),
+        (".5", "f32", np.float32(0.5)),
+        ("1e-3", None, np.float64(1e-3)),
+        ("1.", None, np.float64(1)),
+        ("inf", None, np.float64(np.inf)),
+        ("-inf", "f32", np.float32(-np.inf)),
+        ("pi", None, np.float64(math.pi)),
+        ("-0.0", None, np.float64(-0.0)),
+        ("true", "f32", np.float32(1)),
+        ("false", "i32", np.int32(0)),
+        ("3", "f32", np.float32(3)),
+        ("[1, 2]", None, np.array([1, 2])),
+        ("[1, 2.5]", None, np.array([1, 2.5])),
+        ("[true, 2]", None, np.array([1, 2])),
+        ("[]", None, np.zeros(0)),
+        ("[[], []]", "i32", np.zeros((2, 0), np.int32)),
+        ("[[1, 2], [3, 4],]", "u8", np.array([[1, 2], [3, 4]], np.uint8)),
+        (" [ 1 ,\n2 ] ", None, np.array([1, 2])),
+        ("[[[1]]]", None, np.ones((1, 1, 1), np.int64)),
+        ("-9223372036854775808", None, np.int64(-(2**63))),
+        ("[-inf, 1]", "f64", np.array([-np.inf, 1])),
+        ("007", None, np.int64(7)),
+    ],
+)
+def test_values(text: str, dtype: str | None, want: Arr) -> None:
     found = read_value(text, dtype=dtype)
     assert found.dtype == want.dtype
     assert found.shape == want.shape
@@ -54,15 +64,36 @@ def test_nan() -> None:
     assert np.isnan(read_value("[nan, -nan]", dtype="f32")).all()
 
 
-@pytest.mark.parametrize(("text", "code", "at", "help"), [
-    ("[1, 2", "bad-literal", 5, "]"), ("[1 2]", "bad-literal", 3, None), ("[1,,2]", "bad-literal", 3, None), ("[,]", "bad-literal", 1, None),
-    ("1 2", "bad-literal", 2, None), ("[1]]", "bad-literal", 3, None), ("2*3", "bad-literal", 1, "arithmetic"), ("[True]", "bad-literal", 1, "`true`"),
-    ("True", "bad-literal", 0, "`true`"), ("[ture]", "bad-literal", 1, "true"), ("", "bad-literal", 0, None), ("   ", "bad-literal", 0, None),
-    ("[1, [2]]", "ragged-literal", 4, None), ("[[1], 2]", "ragged-literal", 6, None), ("[[1, 2], [3]]", "ragged-literal", 9, None),
-    ("[[], [[]]]", "ragged-literal", 5, None), ("[[1], []]", "ragged-literal", 6, None), ("1e400", "does-not-fit", 0, "inf"),
-    ("9223372036854775808", "does-not-fit", 0, "f64"), ("[1, 2)", "bad-literal", 5, None), ("[1e]", "bad-literal", 1, None),
-    ("[0x]", "bad-literal", 1, None), ("[1.2.3]", "bad-literal", 1, None), ("[--1]", "bad-literal", 1, None), ("[None]", "bad-literal", 1, None),
-])
+@pytest.mark.parametrize(
+    ("text", "code", "at", "help"),
+    [
+        ("[1, 2", "bad-literal", 5, "]"),
+        ("[1 2]", "bad-literal", 3, None),
+        ("[1,,2]", "bad-literal", 3, None),
+        ("[,]", "bad-literal", 1, None),
+        ("1 2", "bad-literal", 2, None),
+        ("[1]]", "bad-literal", 3, None),
+        ("2*3", "bad-literal", 1, "arithmetic"),
+        ("[True]", "bad-literal", 1, "`true`"),
+        ("True", "bad-literal", 0, "`true`"),
+        ("[ture]", "bad-literal", 1, "true"),
+        ("", "bad-literal", 0, None),
+        ("   ", "bad-literal", 0, None),
+        ("[1, [2]]", "ragged-literal", 4, None),
+        ("[[1], 2]", "ragged-literal", 6, None),
+        ("[[1, 2], [3]]", "ragged-literal", 9, None),
+        ("[[], [[]]]", "ragged-literal", 5, None),
+        ("[[1], []]", "ragged-literal", 6, None),
+        ("1e400", "does-not-fit", 0, "inf"),
+        ("9223372036854775808", "does-not-fit", 0, "f64"),
+        ("[1, 2)", "bad-literal", 5, None),
+        ("[1e]", "bad-literal", 1, None),
+        ("[0x]", "bad-literal", 1, None),
+        ("[1.2.3]", "bad-literal", 1, None),
+        ("[--1]", "bad-literal", 1, None),
+        ("[None]", "bad-literal", 1, None),
+    ],
+)
 def test_what_is_no_literal(text: str, code: str, at: int, help: str | None) -> None:
     diagnostic = refused(code, lambda: read_value(text, name="x"))
     assert diagnostic.span is not None
@@ -72,8 +103,22 @@ def test_what_is_no_literal(text: str, code: str, at: int, help: str | None) -> 
         assert help in (diagnostic.help or "")
 
 
-@pytest.mark.parametrize(("text", "dtype"), [("0.5", "i64"), ("2.0", "i32"), ("256", "u8"), ("-1", "u8"), ("2147483648", "i32"), ("1", "bool"),
-                                             ("1.0", "bool"), ("1e39", "f32"), ("inf", "i64"), ("nan", "u8"), ("1" + "0" * 400, "f64")])
+@pytest.mark.parametrize(
+    ("text", "dtype"),
+    [
+        ("0.5", "i64"),
+        ("2.0", "i32"),
+        ("256", "u8"),
+        ("-1", "u8"),
+        ("2147483648", "i32"),
+        ("1", "bool"),
+        ("1.0", "bool"),
+        ("1e39", "f32"),
+        ("inf", "i64"),
+        ("nan", "u8"),
+        ("1" + "0" * 400, "f64"),
+    ],
+)
 def test_kinds_that_do_not_fit(text: str, dtype: str) -> None:
     diagnostic = refused("does-not-fit", lambda: read_value(f"[0, {text}]" if dtype != "bool" else f"[true, {text}]", dtype=dtype))
     assert diagnostic.help
@@ -108,7 +153,7 @@ def test_f32_rounds_once(bits: int, nudge: int, negative: bool) -> None:
     low, high = (Fraction(float(np.uint32(b).view(np.float32))) for b in (bits, bits + 1))
     middle = (low + high) / 2 + (high - low) * Fraction(nudge, 10**25)
     places = max(0, 60 - math.floor(math.log10(middle)))
-    text = ("-" if negative else "") + f"{int(middle * 10**(places + 30))}e-{places + 30}"
+    text = ("-" if negative else "") + f"{int(middle * 10 ** (places + 30))}e-{places + 30}"
     assert read_value(text, dtype="f32").view(np.uint32) == once(text).view(np.uint32)
 
 
@@ -131,7 +176,7 @@ def text_of(value: object) -> str:
 
 @settings(max_examples=80, deadline=None)
 @given(nested)
-def test_any_array_as_a_literal(array: np.ndarray) -> None:
+def test_any_array_as_a_literal(array: Arr) -> None:
     name = ORDER[list(DTYPES.values()).index(array.dtype.type)]
     shape = array.shape if array.size else None  # [] says nothing about the axes inside
     found = read_value(text_of(array.tolist()), dtype=name, shape=shape)
@@ -167,9 +212,19 @@ def test_arrays_convert_upwards_only(held: str, wanted: str) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.one_of(st.integers(-2**63, 2**63 - 1), st.integers(-2**25, 2**25), st.integers(2**53 - 3, 2**53 + 3),
-                          st.integers(2**63 - 1025, 2**63 - 1)), min_size=1, max_size=4),
-       st.sampled_from(["f32", "f64"]))
+@given(
+    st.lists(
+        st.one_of(
+            st.integers(-(2**63), 2**63 - 1),
+            st.integers(-(2**25), 2**25),
+            st.integers(2**53 - 3, 2**53 + 3),
+            st.integers(2**63 - 1025, 2**63 - 1),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from(["f32", "f64"]),
+)
 def test_integers_become_floats_only_exactly(values: list[int], dtype: str) -> None:
     array = np.array(values, np.int64)
     exact = [int(DTYPES[dtype](v)) == v for v in values]
@@ -179,8 +234,10 @@ def test_integers_become_floats_only_exactly(values: list[int], dtype: str) -> N
         assert str(values[exact.index(False)]) in refused("wrong-dtype", lambda: fit(array, dtype=dtype)).message
 
 
-@pytest.mark.parametrize(("dtype", "becomes"), [("int8", "int32"), ("int16", "int32"), ("uint16", "int32"), ("uint32", "int64"),
-                                                ("uint64", "int64"), ("float16", "float32")])
+@pytest.mark.parametrize(
+    ("dtype", "becomes"),
+    [("int8", "int32"), ("int16", "int32"), ("uint16", "int32"), ("uint32", "int64"), ("uint64", "int64"), ("float16", "float32")],
+)
 def test_dtypes_that_dfg_has_not(dtype: str, becomes: str) -> None:
     info = np.finfo(dtype) if dtype == "float16" else np.iinfo(dtype)
     array = np.array([info.min, 0, info.max if dtype != "uint64" else 2**63 - 1]).astype(dtype)
@@ -189,10 +246,22 @@ def test_dtypes_that_dfg_has_not(dtype: str, becomes: str) -> None:
     assert [float(v) for v in found] == [float(v) for v in array]
 
 
-@pytest.mark.parametrize("array", [np.array([1 + 2j]), np.array(["a"]), np.array([b"a"]), np.array([None, {}], object), np.zeros(2, "f4,i4"),
-                                   np.array(["2020-01-01"], "M8[D]"), np.array([1], "m8[s]"), np.zeros(2, "V3"), np.array([2**63], np.uint64),
-                                   np.array([1], np.longdouble)])
-def test_dtypes_that_are_refused(array: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([1 + 2j]),
+        np.array(["a"]),
+        np.array([b"a"]),
+        np.array([None, {}], object),
+        np.zeros(2, "f4,i4"),
+        np.array(["2020-01-01"], "M8[D]"),
+        np.array([1], "m8[s]"),
+        np.zeros(2, "V3"),
+        np.array([2**63], np.uint64),
+        np.array([1], np.longdouble),
+    ],
+)
+def test_dtypes_that_are_refused(array: Arr) -> None:
     assert refused("wrong-dtype", lambda: fit(array, name="x", origin="x.npy")).help
 
 
@@ -206,11 +275,19 @@ def test_layouts() -> None:
         np.testing.assert_array_equal(found, array)
 
 
-@pytest.mark.parametrize(("value", "shape", "literal", "file"), [
-    (0.5, (1,), "around it", "expand_dims(a, 0)"), ([1, 2], (3,), "axis 0 has 2", "axis 0 has 2"), ([[1, 2]], (2, 1), "transposed", "a.T"),
-    ([[1, 2]], (2,), "remove", "squeeze(0)"), ([1, 2], (None, 1), "each element", "expand_dims(a, 1)"), ([1, 2], (), "0 axes", "0 axes"),
-    ([[1]], (None, None, None, 3), "4 axes", "4 axes"), ([[[2]]], (2,), "1 axis is", "1 axis is"),
-])
+@pytest.mark.parametrize(
+    ("value", "shape", "literal", "file"),
+    [
+        (0.5, (1,), "around it", "expand_dims(a, 0)"),
+        ([1, 2], (3,), "axis 0 has 2", "axis 0 has 2"),
+        ([[1, 2]], (2, 1), "transpose", "a.T"),
+        ([[1, 2]], (2,), "remove", "squeeze(0)"),
+        ([1, 2], (None, 1), "each element", "expand_dims(a, 1)"),
+        ([1, 2], (), "0 axes", "0 axes"),
+        ([[1]], (None, None, None, 3), "4 axes", "4 axes"),
+        ([[[2]]], (2,), "1 axis is", "1 axis is"),
+    ],
+)
 def test_shapes(value: object, shape: tuple[int | None, ...], literal: str, file: str) -> None:
     diagnostic = refused("wrong-shape", lambda: read_value(text_of(value), shape=shape, name="x"))
     assert literal in (diagnostic.help or "")

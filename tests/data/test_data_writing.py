@@ -9,24 +9,14 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from data_checks import refused
 
 import dfg
-from dfg.data import CODES, atomic_write, read_inputs, save_params, write_image, write_outputs
-from dfg.diagnostics import Diagnostic, UserError
-
-
-def refused(code: str, call: Callable[[], object]) -> Diagnostic:
-    with pytest.raises(UserError) as info:
-        call()
-    (diagnostic,) = info.value.diagnostics
-    assert diagnostic.code == code, diagnostic
-    assert diagnostic.code in CODES
-    return diagnostic
+from dfg.data import atomic_write, read_inputs, save_params, write_image, write_outputs
 
 
 def names(folder: Path) -> list[str]:
@@ -160,8 +150,12 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
     root = str(Path(dfg.__file__).parents[1])
     seen = []
     for trial in range(4):
-        child = subprocess.Popen([sys.executable, "-c", code, str(path), str(trial * 1_000_000)], stdout=subprocess.PIPE, text=True,
-                                 env={**os.environ, "PYTHONPATH": root})
+        child = subprocess.Popen(
+            [sys.executable, "-c", code, str(path), str(trial * 1_000_000)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": root},
+        )
         assert child.stdout is not None
         child.stdout.readline()
         time.sleep(0.02 + 0.013 * trial)
