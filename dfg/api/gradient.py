@@ -23,7 +23,7 @@ from dfg.ir import Graph, InferError, Roots, Value
 from dfg.ops.base import const_scalar
 from dfg.ops.calculus import emit_grad, vjp_op
 from dfg.ops.leaf import make_pin
-from dfg.passes.rebuild import copy_value
+from dfg.passes.rebuild import copy_values
 from dfg.source import Source, Span
 from dfg.types import TensorType
 
@@ -211,11 +211,12 @@ def _by_graph(program: Program, loss: str, wrt: list[str]) -> Program:
 def copied(old: Graph, pinned: Collection[int] = ()) -> tuple[Graph, dict[int, Value]]:
     """A graph with all values of another, and where each went. A value in `pinned` is followed by a pin that stands for it from there on."""
     graph = old.like()
-    mapping: dict[int, Value] = {}
-    for v in old.values:
-        mapping[v.index] = copy_value(graph, v, mapping, {})
-        if v.index in pinned and isinstance(v.type, TensorType):
-            mapping[v.index] = make_pin(mapping[v.index])
+
+    def pinning(fresh: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
+        made = fresh.emit(v.op, operands, v.attrs)
+        return make_pin(made) if v.index in pinned and isinstance(v.type, TensorType) else made
+
+    mapping = copy_values(graph, old.values, {old.values[i].op: pinning for i in pinned})
     graph.roots = old.roots.map(lambda v: mapping[v.index])
     graph.names = {name: mapping[v.index] for name, v in old.names.items()}
     graph.hints = {mapping[i].index: hint for i, hint in old.hints.items()}

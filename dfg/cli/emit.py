@@ -23,20 +23,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    planned = args.target == "numpy" or args.stage == "planned"
+    if args.target == "numpy" and args.stage not in (None, "planned"):
+        raise misuse("`--target numpy` is made of the plan: it has no other stage")
+    if args.target == "source" and planned:
+        raise misuse("a plan is no program: `--stage planned` goes with `--target ir` or `--target numpy`")
+    if not planned and (args.only is not None or args.no_update):
+        raise misuse("`--only` and `--no-update` choose what a plan computes: they go with `--target numpy` or `--stage planned`")
     program = read_program(args.file)
     tell(program.warnings)
-    if args.target == "numpy" or args.stage == "planned":
-        if args.target == "numpy" and args.stage not in (None, "planned"):
-            raise misuse("`--target numpy` is made of the plan: it has no other stage")
-        if args.target == "source":
-            raise misuse("a plan is no program: `--stage planned` goes with `--target ir` or `--target numpy`")
+    if planned:
         from dfg.api import compile
 
         fn = compile(program, "numpy", outputs=names(args.only), update=not args.no_update, kinks=args.kinks)
         write(fn.source if args.target == "numpy" else str(fn.plan), args.out)
         return 0
-    if args.only is not None or args.no_update:
-        raise misuse("`--only` and `--no-update` choose what a plan computes: they go with `--target numpy` or `--stage planned`")
     graph = program.stage(args.stage or "source", args.kinks)
     if args.target == "source":
         from dfg.text import readable
