@@ -9,7 +9,6 @@ A text is parsed before anything else is imported. A program that begins with `d
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dfg.api.program import Program
-
-STD = Path(__file__).parent.parent / "std"
 
 
 def load(path: str | os.PathLike[str]) -> Program:
@@ -105,65 +102,53 @@ def program_of(source: Source, path: Path | None = None, files: Files | None = N
 
 
 class Files:
-    """Where a program's `use` and `load` find their files: relative to the file that asks, and never outside its folder tree."""
+    """Where a program's `use` and `load` find their files: relative to the file that asks, and never outside the program's folder tree."""
 
     def __init__(self, main: Source, path: Path | None = None) -> None:
-        self._folders: dict[int, Path | None] = {}
-        self._kept: list[Source] = []
+        self._folders: dict[int, Path] = {}
         self._known: dict[Path, Source] = {}
-        given = path if path is not None else Path(main.name) if not main.name.startswith("<") else Path()
+        self._kept: list[Source] = []
+        given = path if path is not None else None if main.name.startswith("<") else Path(main.name)
         try:
-            folder = given.absolute().parent if given != Path() else Path.cwd()
+            self.folder = Path.cwd() if given is None else given.absolute().parent
         except OSError:
-            folder = Path()
-        self.remember(main, folder)
-        self.folder = folder
+            self.folder = Path()
+        self.remember(main, self.folder)
 
-    def remember(self, source: Source, folder: Path | None) -> None:
-        """`source` lies in `folder` (None: it may read nothing)."""
+    def remember(self, source: Source, folder: Path) -> None:
+        """`source` lies in `folder`."""
         self._folders[id(source)] = folder
         self._kept.append(source)
 
     def source(self, path: str, asking: Source) -> Source:
         """The text of a file, by its path as written in `asking`."""
-        from dfg.data.common import confine
-
-        folder = self._folder(path, asking)
-        real = confine(folder / path, folder)
+        real = self._real(path, asking)
         found = self._known.get(real)
         if found is None:
-            text = read_file(_shown(real))
-            found = self._known[real] = text
+            found = self._known[real] = read_file(_shown(real))
             self.remember(found, real.parent)
         return found
 
     def module(self, name: str) -> Source | None:
         """The text of a module of the standard library, or None."""
-        file = STD / f"{name}.dfg"
-        if not name.isidentifier() or not file.is_file():
-            return None
-        source = std_source(name)
-        self._folders.setdefault(id(source), None)
-        return source
+        from dfg.frontend.lowering.modules import std_module
+
+        return std_module(name)
 
     def array(self, path: str, asking: Source) -> np.ndarray:
         """The array of `load("table.npy")` or `load("file.npz:key")`."""
         from dfg.data import read_file as read_array
 
-        return read_array(path, base=self._folder(path, asking), confined=True)
+        file, colon, key = path.partition(":")
+        return read_array(f"{self._real(file, asking)}{colon}{key}", base=self.folder, confined=True)
 
-    def _folder(self, path: str, asking: Source) -> Path:
-        folder = self._folders.get(id(asking), self.folder)
-        if folder is None or os.path.isabs(path):
+    def _real(self, path: str, asking: Source) -> Path:
+        from dfg.data.common import confine
+
+        if os.path.isabs(path) or path.startswith("~"):
             raise UserError(error("outside-folder", f"`{path}` lies outside the folder of the file that reads it",
                                   help="write a path relative to the program, below its folder"))
-        return folder
-
-
-@cache
-def std_source(name: str) -> Source:
-    """A module of the standard library, read once."""
-    return Source(f"std/{name}.dfg", (STD / f"{name}.dfg").read_text(encoding="utf-8"))
+        return confine(self._folders.get(id(asking), self.folder) / path, self.folder)
 
 
 def _shown(path: Path) -> str:

@@ -51,10 +51,13 @@ def from_tree(source: Source, tree: File, sink: Sink, files: Files, path: Path |
         graph = read_exact(source, sink, lambda path: files.array(path, source), tree)
         sink.raise_errors()
         return Program(graph, name=source.name, source=source, files=files, path=path, warnings=sink.items, exact=True)
-    from dfg.frontend.lower import lower
+    from dfg.frontend.lowering.program import lower
 
-    lowered = lower(source, tree, sink, files)
+    lowered = lower(tree, sink, files)
     sink.raise_errors()
+    for name, info in lowered.inputs.items():
+        if info.default is not None:
+            lowered.graph.roots.initials[name] = info.default
     return Program(lowered.graph, name=source.name, source=source, files=files, path=path, warnings=sink.items, lowered=lowered)
 
 
