@@ -128,10 +128,22 @@ def _power_exponent(ct: Value, y: Value, x: Value, p: Value) -> Value:
     return ct * where(equal(x, zero) & (p >= 0), zero, y * log(x))
 
 
+def _power(xp: Any, x: Any, p: Any) -> Any:
+    """NumPy raises for integers to negative powers; here the fraction is dropped, as everywhere in integer arithmetic."""
+    if x.dtype.kind == "f":
+        return xp.power(x, p)
+    below = p < 0
+    if not xp.any(below):
+        return xp.power(x, p)
+    sign = xp.where(p % 2 == 0, 1, -1)
+    return xp.where(below, xp.where(x == 1, 1, xp.where(x == -1, sign, 0)), xp.power(x, xp.where(below, 0, p))).astype(x.dtype)
+
+
 power = elementwise(
     "power",
-    "Power, elementwise. At x = 0: d/dx x**0 is 0, and d/dy 0**y is 0 for y >= 0.",
+    "Power, elementwise. At x = 0: d/dx x**0 is 0, and d/dy 0**y is 0 for y >= 0. An integer to a negative power drops the fraction.",
     ufunc="power",
+    evaluate=_power,
     dtypes=NUMERIC,
     vjp=[_power_base, _power_exponent],
     samples=[(uniform(0.5, 2), uniform(-2, 2)), (uniform(0.2, 2), at(2.0, 3.0, 0.0))],
