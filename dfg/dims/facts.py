@@ -124,9 +124,15 @@ class Facts:
             return d
         done = self._normal.get(d) if self.frozen else None
         if done is None:
-            done = self._system.back(self._system.forward(d))
+            done = d
+            for _ in range(4):  # a name that came back may be rewritten once more where divisors are themselves rewritten
+                before, done = done, self._system.back(self._system.forward(done))
+                if done == before or isinstance(done, int):
+                    break
             if self.frozen:
                 self._normal[d] = done
+                if isinstance(done, Dim):
+                    self._normal[done] = done
         return done
 
     def equal(self, a: DimLike, b: DimLike) -> bool | None:
@@ -221,7 +227,8 @@ def _in_order(d: DimLike) -> Iterable[str]:
 def _inequalities(system: System, facts: Iterable[Fact]) -> list[DimLike]:
     """What is known to be >= 0, in the terms of the system: every name, and the declared inequalities."""
     sizes = [system.forward(named(n)) for n in system.rank if n.isidentifier()]
-    return sizes + [system.forward(g) for f in facts if (g := f.at_least_zero) is not None]
+    declared = [g for f in facts if (g := f.at_least_zero) is not None]
+    return sizes + [system.forward(g) for g in declared + system.implied]
 
 
 def _consistent(system: System, facts: list[Fact], fact: Fact) -> bool:
@@ -244,7 +251,7 @@ def _consistent(system: System, facts: list[Fact], fact: Fact) -> bool:
                     return False
             elif (short := f.at_least_zero) is not None and prover.nonneg(sub(mul(system.forward(short), -1), 1)):
                 return False
-    except Contradiction:
+    except (Contradiction, ZeroDivisionError):
         return False
     return True
 

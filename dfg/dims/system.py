@@ -66,12 +66,13 @@ class System:
     rules: dict[Monomial, DimLike] = field(default_factory=dict)
     kept: list[Dim] = field(default_factory=list)
     hidden: list[Hidden] = field(default_factory=list)
+    implied: list[DimLike] = field(default_factory=list)  # sizes that equations make >= 0: n % m == 1 needs m >= 2
     simplify: Callable[[DimLike], DimLike] | None = None  # by bounds, once the table is frozen
     _memo: dict[Atom, DimLike] = field(default_factory=dict)
     _products: list[Monomial] = field(default_factory=list)  # left sides that are no bare name
 
     def copy(self) -> System:
-        return System(dict(self.rank), dict(self.rules), list(self.kept), list(self.hidden), None, {}, list(self._products))
+        return System(dict(self.rank), dict(self.rules), list(self.kept), list(self.hidden), list(self.implied), None, {}, list(self._products))
 
     def declare(self, name: str) -> None:
         self.rank.setdefault(name, (len(self.rank), 0))
@@ -258,6 +259,8 @@ class System:
             return self._congruent(sub(e, c), d)
         if c < 0 and manifestly_nonneg(d):
             raise Contradiction
+        if c > 0 and manifestly_nonneg(d):
+            self.implied.append(sub(d, c + 1))
         if isinstance(e, int):
             return None
         for left in sorted((m for m, v in e.terms if m and abs(v) == 1 and _alone(m, e)), key=self._rank, reverse=True):
