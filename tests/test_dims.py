@@ -153,7 +153,7 @@ def test_must_be_one_form(left: str, right: str) -> None:
     "text",
     [
         "2*n + 1", "n - 1", "48 - n", "n % 4", "4*(n//4)", "(n + 3)//4", "n*n", "n*m//4", "(n - m)//k", "min(n, 48)", "max(n, m) - 1",
-        "3*(n//4) + n % 4", "n//(m*k)", "-(n//4)", "m - n//4", "m*(n % 4)", "n % m", "n//m//(k + 1)", "-n", "min(n, m)//3",
+        "3*(n//4) + n % 4", "n//(m*k)", "-(n//4)", "m - n//4", "m*(n % 4)", "n % m", "n//m//(k + 1)", "-n", "f.t + θ_2", "min(n, m)//3",
     ],
 )
 def test_readable_text(text: str) -> None:

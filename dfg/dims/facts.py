@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from dfg.dims.poly import FLOOR, MIN, Dim, DimError, DimLike, add, dim_min, dim_of, mul, named, names, sub, terms_of
+from dfg.dims.poly import FLOOR, MIN, Dim, DimError, DimLike, add, dim_min, dim_of, is_hidden, mul, named, names, sub, terms_of
 from dfg.dims.prove import Prover
 from dfg.dims.system import Contradiction, System
 from dfg.dims.walk import evaluate
@@ -207,7 +207,7 @@ class Facts:
         blamed = list(self.declared)
         for f in self.declared:
             fewer = [g for g in blamed if g is not f]
-            system = System(rank={n: r for n, r in self._system.rank.items() if n.isidentifier()})
+            system = System(rank={n: r for n, r in self._system.rank.items() if not is_hidden(n)})
             before: list[Fact] = []
             for g in fewer:
                 if not _consistent(system, before, g):
@@ -226,7 +226,7 @@ def _in_order(d: DimLike) -> Iterable[str]:
 
 def _inequalities(system: System, facts: Iterable[Fact]) -> list[DimLike]:
     """What is known to be >= 0, in the terms of the system: every name, and the declared inequalities."""
-    sizes = [system.forward(named(n)) for n in system.rank if n.isidentifier()]
+    sizes = [system.forward(named(n)) for n in system.rank if not is_hidden(n)]
     declared = [g for f in facts if (g := f.at_least_zero) is not None]
     return sizes + [system.forward(g) for g in declared + system.implied]
 
@@ -305,7 +305,7 @@ def explain_unequal(a: DimLike, b: DimLike, facts: Facts | None = None) -> str:
         if known.at_least(b, add(a, 1)):
             return f"`{a}` is always less than `{b}`{via}"
         return f"`{a}` never equals `{b}`{via}"
-    if all(isinstance(d, int) or (len(d.terms) == 1 and str(d).isidentifier()) for d in (left, right)):
+    if all(isinstance(d, int) or d == named(str(d)) for d in (left, right)):
         return f"nothing says that `{a}` equals `{b}`{via}"
     return f"`{a}` and `{b}` differ by `{gap}`, and nothing says that this is 0{via}"
 

@@ -123,7 +123,7 @@ def _recover(d: Dim) -> tuple[DimLike, list[tuple[DimLike, str]]]:
     return rest, found
 
 
-_TOKEN: Final = re.compile(r"\s*(?:(\d[\d_]*)|([^\W\d]\w*)|(//|[-+*%(),]))")
+_TOKEN: Final = re.compile(r"\s*(?:(\d[\d_]*)|([^\W\d]\w*(?:\.\w+)*)|(//|[-+*%(),]))")
 _BINARY: Final[dict[str, tuple[int, Callable[[DimLike, DimLike], DimLike]]]] = {
     "+": (1, add),
     "-": (1, sub),
