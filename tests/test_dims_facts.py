@@ -216,9 +216,30 @@ def test_messages() -> None:
 # Soundness: random facts and random questions against every assignment of small sizes.
 
 POOL = ["n", "m", "k", "n//2", "n % 3", "m//3", "n//m", "k % m", "n*m", "min(n, m)", "max(m, k)", "1", "2", "3", "4"]
-FACTS = ["n % 2 == 0", "m % 3 == 1", "n >= 2", "m >= 1", "k <= 4", "n == m", "n >= m", "k > m", "n == 2*k", "2*n == 3*m", "n*m == k",
-         "k % m == 0", "n + m == 6", "n//2 == k", "(n + k) % 3 == 0", "n*k == m*m", "min(n, k) == m", "n*m % 4 == 0", "n != k",
-         "m <= k + 1", "n*k >= 4", "n % m == 1"]
+FACTS = [
+    "n % 2 == 0",
+    "m % 3 == 1",
+    "n >= 2",
+    "m >= 1",
+    "k <= 4",
+    "n == m",
+    "n >= m",
+    "k > m",
+    "n == 2*k",
+    "2*n == 3*m",
+    "n*m == k",
+    "k % m == 0",
+    "n + m == 6",
+    "n//2 == k",
+    "(n + k) % 3 == 0",
+    "n*k == m*m",
+    "min(n, k) == m",
+    "n*m % 4 == 0",
+    "n != k",
+    "m <= k + 1",
+    "n*k >= 4",
+    "n % m == 1",
+]
 
 
 def random_size(rng: random.Random) -> DimLike:

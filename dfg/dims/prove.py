@@ -228,6 +228,9 @@ def _floor_facts(f: Atom, known: tuple[Dim, ...], inside: bool) -> list[Dim]:
         facts += [sub(e, product), add(product, sub(sub(d, e), 1))]
         if not f.nonneg and not inside and isinstance(e, Dim) and _search(e, known, inside=True):
             facts.append(dim_of(f))
+        gap = sub(e, d)
+        if not inside and isinstance(d, Dim) and isinstance(gap, Dim) and (manifestly_nonneg(gap) or _search(gap, known, inside=True)):
+            facts.append(sub(dim_of(f), 1))
     return [g for g in facts if isinstance(g, Dim)]
 
 
