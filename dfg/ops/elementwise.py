@@ -340,6 +340,7 @@ where = define(
         evaluate=lambda xp, c, a, b: xp.where(c, a, b),
         scalar=lambda s, c, a, b: s.where(c, a, b),
         into=lambda out, c, a, b: [f"np.copyto({out}, {b})", f"np.copyto({out}, {a}, where={c})"],
+        shares=(2,),
         axes=same_axes,
         elementwise=True,
         linear=(False, True, True),
