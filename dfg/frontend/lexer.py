@@ -151,10 +151,10 @@ class _Lexer:
             self.found.append(item)
 
     def rewind(self, place: int) -> None:
-        """Forget the tokens, comments and errors that begin at or after a place, and read on from there."""
+        """Forget the tokens that reach behind a place, the comments and errors that begin there, and read on from it."""
         out = self.out
         keep = len(out.types)
-        while keep and out.starts[keep - 1] >= place:
+        while keep and (out.starts[keep - 1] >= place or out.stops[keep - 1] > place):
             keep -= 1
         del out.types[keep:], out.starts[keep:], out.stops[keep:]
         out.wide = {index: meant for index, meant in out.wide.items() if index < keep}

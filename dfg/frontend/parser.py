@@ -318,6 +318,8 @@ class _Run:
             stack.append(row["lines"])
             self.values.append([])
             self.begins.append(tokens.starts[index])
+        elif index and types[index - 1] == "_NL":
+            self.end_line()  # the tables wait for a known token before they do so
         depth = len(stack) - 1
         while not in_lines(stack[depth]):
             depth -= 1
@@ -340,11 +342,30 @@ class _Run:
         del stack[depth + 1 :], self.values[depth:], self.begins[depth:]
         if again:
             return begin
+        if isinstance(self.values[-1], list):
+            self.values[-1].append(None)  # a statement stood here
         if types[after] == "$END":
             del stack[2:], self.values[1:], self.begins[1:]
         elif types[after] == "RBRACE" and len(self.begins) <= 1:
             after += 1
         return after
+
+
+    def end_line(self) -> None:
+        """Add the statement that an `_NL` has just ended to its list, whatever token follows."""
+        action = tables().states[self.stack[-1]].get("_NL", 0)
+        if action >= 0:
+            return
+        rule = tables().rules[-action - 1]
+        if rule.origin == "lines" and rule.size:
+            lines = self.values[-rule.size]
+            if rule.name == "line":
+                lines = self.builder.line(0, 0, lines, self.values[-2])
+            begin = self.begins[-rule.size]
+            del self.stack[-rule.size :], self.values[-rule.size :], self.begins[-rule.size :]
+            self.stack.append(tables().states[self.stack[-1]]["lines"])
+            self.values.append(lines)
+            self.begins.append(begin)
 
 
 @cache

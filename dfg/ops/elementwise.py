@@ -120,7 +120,8 @@ def _power_base(ct: Value, y: Value, x: Value, p: Value) -> Value:
     k = const_scalar(p)
     if k is not None:
         return full_like(ct, 0) if k == 0 else ct * (p * power(x, p - 1))
-    return ct * where(equal(p, full_like(p, 0)), full_like(p, 0), p * power(x, p - 1))
+    zero = full_like(p, 0)
+    return ct * where(equal(p, zero) & equal(x, zero), zero, p * power(x, p - 1))
 
 
 def _power_exponent(ct: Value, y: Value, x: Value, p: Value) -> Value:
