@@ -1,6 +1,6 @@
 """The ops: importing this package fills the registry."""
 
-from dfg.ops import calculus, contract, elementwise, leaf, linalg, loop, movement, reduce
+from dfg.ops import branch, calculus, contract, elementwise, leaf, linalg, loop, movement, reduce
 from dfg.ops.base import OPS, Case, NoGradient, Op, Reject, get
 
 __all__ = [
@@ -12,7 +12,7 @@ __all__ = [
     "calculus",
     "contract",
     "elementwise",
-    "get",
+    "branch", "get",
     "leaf",
     "linalg",
     "loop",
