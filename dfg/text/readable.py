@@ -27,7 +27,7 @@ from dfg.diagnostics import InternalError
 from dfg.dims import names as dim_names
 from dfg.ir import Graph, Subgraph, Value
 from dfg.text.forms import dim_text, dtyped, sizes, term_of, typed
-from dfg.text.term import Level, Term, atom
+from dfg.text.term import Level, Term, as_float, atom
 from dfg.text.words import name_is_plain
 from dfg.types import F32, F64, DType, TensorType
 
@@ -451,7 +451,7 @@ class _Program:
         """An initial value: it stretches to the declared shape, and a literal has the declared dtype."""
         t = top.terms[first.index]
         if t.dtype is None and t.array is not None and t.array.ndim == 0:
-            return t.text
+            return as_float(t).text
         t = dtyped(top, t, leaf.dtype) if first.dtype is leaf.dtype else typed(top, first)
         return t.text
 
