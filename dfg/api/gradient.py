@@ -22,7 +22,7 @@ from dfg.diagnostics.codes import nearest
 from dfg.ir import Graph, InferError, Roots, Value
 from dfg.ops.base import const_scalar
 from dfg.ops.calculus import emit_grad, vjp_op
-from dfg.ops.leaf import make_pin
+from dfg.ops.leaf import make_pin, part
 from dfg.passes.rebuild import copy_values
 from dfg.source import Source, Span
 from dfg.types import TensorType
@@ -121,7 +121,7 @@ def _by_text(program: Program, source: Source, loss: str, wrt: list[str]) -> Pro
             outputs[name] = value
             continue
         wish = wanted[bound] + name[len(bound) :]
-        if outputs.get(wish) is value:
+        if wish in outputs and same_derivative(outputs[wish], value):
             graph.names.pop(name, None)
             continue
         outputs[_rename(graph, name, wish)] = value
@@ -172,6 +172,20 @@ def _unknown(program: Program, name: str) -> None:
     raise UserError(error("unknown-name", f"{program.name} has no value called `{name}`", help=f"did you mean `{near}`?" if near else None))
 
 
+def same_derivative(a: Value, b: Value) -> bool:
+    """Are two values certainly one: the same, or the same target's part of two derivatives of one value?"""
+    if a is b:
+        return True
+
+    def of(v: Value) -> tuple[int, int, int] | None:
+        if v.op is not part or v.operands[0].op is not vjp_op:
+            return None
+        y, ct, *targets = v.operands[0].operands
+        return y.index, ct.index, targets[v.attrs[0]].index
+
+    return of(a) is not None and of(a) == of(b)
+
+
 # --- from a graph -------------------------------------------------------------------------------------------------------------------
 
 
@@ -200,7 +214,7 @@ def _by_graph(program: Program, loss: str, wrt: list[str]) -> Program:
     known = set(bound)
     for name, cotangent in zip(wrt, made, strict=True):
         wish = derived_name(loss, name, known)
-        if outputs.get(wish) is cotangent:
+        if wish in outputs and same_derivative(outputs[wish], cotangent):
             continue
         final = _fresh(wish, set(graph.names) | set(outputs))
         outputs[final] = graph.names[final] = cotangent

@@ -143,12 +143,12 @@ class Files:
         return read_array(f"{self._real(file, asking)}{colon}{key}", base=self.folder, confined=True)
 
     def _real(self, path: str, asking: Source) -> Path:
-        from dfg.data.common import confine
-
-        if os.path.isabs(path) or path.startswith("~"):
-            raise UserError(error("outside-folder", f"`{path}` lies outside the folder of the file that reads it",
-                                  help="write a path relative to the program, below its folder"))
-        return confine(self._folders.get(id(asking), self.folder) / path, self.folder)
+        root = Path(os.path.realpath(self.folder))
+        real = Path(os.path.realpath(self._folders.get(id(asking), self.folder) / path)) if "\0" not in path else Path("/")
+        if os.path.isabs(path) or not real.is_relative_to(root):
+            raise UserError(error("outside-folder", f"`{path}` lies outside the program's folder",
+                                  help="copy the file next to the program that reads it, and name it relative to that program"))
+        return real
 
 
 def _shown(path: Path) -> str:

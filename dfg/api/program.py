@@ -111,6 +111,11 @@ class Program:
                 return self.graph.spans.get(v.index)
         return None
 
+    @property
+    def hints(self) -> dict[str, int]:
+        """Usual sizes, from `dim n ~ 4096`."""
+        return dict(self.lowered.hints) if self.lowered is not None else {}
+
     # --- stages -----------------------------------------------------------------------------------------------------------------
 
     def stage(self, name: StageName = "clean", kinks: str = "dfg", report: Report | None = None) -> Graph:
@@ -136,8 +141,12 @@ class Program:
         """Everything doubtful that was found, in the order of the text: lossy conversions, derivatives that are zero everywhere."""
         self.stage("clean")
         every = Sink()
-        for item in (*self.told, *self._late.get("dfg", ())):
+        for item in self.told:
             every.add(item)
+        for item in self._late.get("dfg", ()):
+            # The frontend tells of targets that it sees to be unrelated, at the target itself.
+            if not any(item.code == old.code and within(old.span, item.span) for old in self.told):
+                every.add(item)
         return in_order(every.items)
 
     def check(self, *, kinks: str = "dfg", strict: bool = False) -> Checked:
@@ -215,3 +224,8 @@ class Program:
 def place(span: Span | None) -> str:
     """`file:line:column`, or nothing."""
     return "" if span is None else repr(span)
+
+
+def within(inner: Span | None, outer: Span | None) -> bool:
+    """Does a span lie in another?"""
+    return inner is not None and outer is not None and inner.source is outer.source and outer.start <= inner.start and inner.stop <= outer.stop

@@ -278,6 +278,8 @@ class NumpyRuntime:
         self._initial: list[NumpyRuntime] | None = None
         self._defaults: dict[str, int] = {f.name: k for k, p in enumerate(plan.initials) for f in p.outputs if f.name not in plan.declared}
         self._seen: tuple[Any, ...] | None = None
+        self.memory_budget: int | None = None
+        """The most bytes that a run may take above inputs, parameters and states."""
         self.params: MutableMapping[str, np.ndarray] = Kept(self, 0)
         self.state: MutableMapping[str, np.ndarray] = Kept(self, 1)
 
@@ -301,9 +303,13 @@ class NumpyRuntime:
         filled = dict(inputs)
         for n in self._names:
             if n not in filled and n in self._defaults:
-                filled[n] = self._initials()[self._defaults[n]].run({})[n]
+                filled[n] = self.default(n)
         check_names(self.plan, filled, self.declared_inputs)
         return [filled[n] for n in self._names]
+
+    def default(self, name: str) -> np.ndarray:
+        """The value of an input that is not fed."""
+        return self._initials()[self._defaults[name]].run({})[name]
 
     def _run(self, arrays: list[Any], outs: list[np.ndarray] | None = None) -> list[np.ndarray]:
         for k, (f, dtype, dense) in enumerate(self._wanted):
@@ -405,7 +411,8 @@ class NumpyRuntime:
         """Bind sizes for new shapes."""
         with self._lock:
             shapes = {n: a.shape for n, a in zip(self._names, arrays, strict=True)}
-            sizes = self._sizes(shapes)
+            sizes = self.sizes(shapes)
+            self._check_budget(sizes)
             self._make_kept(sizes)
             shape = Shapes(sizes)
             entry = _Sizes(sizes, [(shape(f.type), f.type.dtype.np) for f in self.plan.outputs])
@@ -415,8 +422,20 @@ class NumpyRuntime:
             self._entries[tuple([a.shape for a in arrays])] = entry
             return entry
 
-    def _sizes(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    def sizes(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+        """The sizes that shapes of inputs give. Raises `UserError`."""
         return self._binder.bind(shapes, self._fixed)
+
+    def _check_budget(self, sizes: Mapping[str, int]) -> None:
+        if self.memory_budget is not None and (peak := self.plan.memory(sizes).peak) > self.memory_budget:
+            given = ", ".join(f"{n} = {size}" for n, size in sizes.items())
+            raise UserError(
+                error(
+                    "too-large",
+                    f"a run{f' with {given}' if given else ''} takes {peak:,} bytes, more than the budget of {self.memory_budget:,}",
+                    help="raise `memory_budget`, or run on smaller parts",
+                )
+            )
 
     def _arena(self, entry: _Sizes) -> _Arena:
         buffer, arrays = materialise(self.plan, entry.sizes, self._kept)
@@ -598,4 +617,6 @@ def _partial(binder: SizeBinder, shapes: Mapping[str, tuple[int, ...]], fixed: M
     return {n: g.size for n, g in known.items()}
 
 
+RUNTIME: Final = NumpyRuntime
+"""What `dfg.api` makes of a plan."""
 assert CALL == 0

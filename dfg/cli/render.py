@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         options["values"] = fn.values(program.stage(stage, args.kinks), _feeds(program, fn, _split(args), args))
     if args.title is not None:
         options["title"] = args.title
-    made = program.render(target, view, stage=stage, kinks=args.kinks, focus=args.focus, depth=args.depth, fold_calls=not args.no_fold,
+    made = program.render(target, view, stage=stage, kinks=args.kinks, focus=args.focus, depth=args.depth, fold=not args.no_fold,
                           max_nodes=args.max_nodes, engine=args.engine, **options)
     for note in made.notes:
         sys.stderr.write(f"{made.path}: {note}\n")

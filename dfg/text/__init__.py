@@ -2,4 +2,6 @@
 
 from dfg.text.exact import exact
 
-__all__ = ["exact"]
+from dfg.text.readable import readable
+
+__all__ = ["exact", "readable"]
