@@ -227,7 +227,8 @@ def test_a_number_too_long() -> None:
 # Whatever text
 
 SIGNS = [*tables.SIGNS, "\n", "\r\n", " ", "\t", ";", "'", '"', '"""', "\\", "^", "&&", "!", "?", "$", "#", "\0", "\ufeff", "≤", "é", "x", "1", "2x",
-         "if ", "else ", "elif ", "for ", "in ", "scan ", "carry ", "while ", "max ", "with ", "def ", "return ", "lambda ", "input ", "param ",
+         "if ", "else ", "elif ", "for ", "in ", "scan ", "carry ", "while ", "max ", "with ", "def ", "return ", "lambda ", "input ",
+         "param ",
          "state ", "yield ", "output ", "update ", "use ", "test ", "run ", "gradcheck ", "wrt ", "vjp", "within ", "import ", "group ", "True", "-="]
 
 
@@ -287,7 +288,8 @@ def test_one_wrong_statement_spoils_no_other(path: Path, data: st.DataObject) ->
     sink = Sink()
     whole = parse(Source("a.dfg", text), sink)
     at = data.draw(st.sampled_from(whole.statements)).start
-    wrong = data.draw(st.sampled_from(["y = * 2\n", "y = a b c\n", "y = 1 +\n\n", "y = f(a,, b)\n", "output\n", "a.b. = 2\n", "y = x[1:2:3:4]\n"]))
+    wrongs = ["y = * 2\n", "y = a b c\n", "y = 1 +\n\n", "y = f(a,, b)\n", "output\n", "a.b. = 2\n", "y = x[1:2:3:4]\n"]
+    wrong = data.draw(st.sampled_from(wrongs))
     sink = Sink()
     found = parse(Source("a.dfg", text[:at] + wrong + text[at:]), sink)
     assert sink.items
