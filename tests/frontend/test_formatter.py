@@ -166,12 +166,12 @@ def test_scrambled_programs(path: Path, rng: random.Random) -> None:
         check(other)
 
 
-BITS = ["\n", "\n\n\n", " ", "# note\n", "  # note", "(", ")", "[", "]", "{", "}", "+ ", "-", ", ", "x", "1.5", " else ", "[1:2]", "not ", "..", ":",
-        " if p { a } else { b } ", "f(a, b=1)", " with [0] = 1"]
+BITS = ["\n", "\n\n\n", " ", "# note\n", "  # note", "(", ")", "[", "]", "{", "}", "+ ", "-", ", ", "x", "1.5", " else ", "[1:2]", "not ",
+        "..", ":", " if p { a } else { b } ", "f(a, b=1)", " with [0] = 1"]
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.sampled_from(PROGRAMS), st.lists(st.tuples(st.floats(0, 1), st.sampled_from([0, 0, 0, 1, 3, 20]), st.sampled_from(BITS)), max_size=3))
+@given(st.sampled_from(PROGRAMS), st.lists(st.tuples(st.floats(0, 1), st.sampled_from([0, 0, 1, 3, 20]), st.sampled_from(BITS)), max_size=3))
 def test_mutated_programs(path: Path, edits: list[tuple[float, int, str]]) -> None:
     text = path.read_text("utf-8")
     for where, size, new in edits:
