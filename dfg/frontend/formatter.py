@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from dfg.diagnostics import Sink
 from dfg.frontend import syntax
 from dfg.frontend.lexer import OPERAND_END, Tokens
-from dfg.frontend.parser import parse_with_tokens
+from dfg.frontend.parser import parse_with_tokens, uncollected
 from dfg.source import Source
 
 WIDTH = 100
@@ -52,7 +52,8 @@ def format_source(source: Source) -> str:
     sink = Sink()
     tree, tokens = parse_with_tokens(source, sink)
     sink.raise_errors()
-    return _Formatter(source, tokens, tree).run()
+    with uncollected():
+        return _Formatter(source, tokens, tree).run()
 
 
 class _Formatter:
