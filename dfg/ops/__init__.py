@@ -1,6 +1,6 @@
 """The ops: importing this package fills the registry."""
 
-from dfg.ops import calculus, contract, elementwise, leaf, linalg, loop, movement, reduce
+from dfg.ops import calculus, contract, custom, elementwise, leaf, linalg, loop, movement, reduce
 from dfg.ops.base import OPS, Case, NoGradient, Op, Reject, get
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Reject",
     "calculus",
     "contract",
+    "custom",
     "elementwise",
     "get",
     "leaf",
