@@ -264,7 +264,7 @@ def unary(
         dtypes=dtypes,
         result=result,
         linear=(linear,),
-        samples=[tuple([s]) for s in samples],
+        samples=[(s,) for s in samples],
         formula=formula,
         fails=fails,
         into=into,
@@ -300,7 +300,7 @@ def elementwise(
             raise InternalError(f"`{name}` has no meaning")
         evaluate = _by_name(ufunc)
     if into is None and ufunc is not None:
-        into = f"np.{ufunc}({', '.join('{%d}' % k for k in range(n))}, {{out}})"
+        into = f"np.{ufunc}({', '.join(f'{{{k}}}' for k in range(n))}, {{out}})"
     if scalar is None and ufunc is not None:
         scalar = _scalar_by_name(ufunc)
     rule: VjpRule | NoGradient

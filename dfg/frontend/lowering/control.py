@@ -242,7 +242,7 @@ def join_types(lo: Lowering, start: Start, thing: Thing, made: Traced) -> list[T
             dtype = r.dtype if dtype.kind == r.dtype.kind else dtype
             t = TensorType(dtype, tuple(leaf.shape))
         if start.fixed:
-            if r.dtype is not t.dtype and promote(r.dtype, t.dtype) is not t.dtype or not stretches(lo, r.shape, t.shape):
+            if (r.dtype is not t.dtype and promote(r.dtype, t.dtype) is not t.dtype) or not stretches(lo, r.shape, t.shape):
                 mismatch(lo, start, t, r, where)
             result.append(t)
             continue

@@ -17,7 +17,8 @@ from dfg.diagnostics.codes import nearest
 from dfg.dims import Binder, Dim, DimLike, Facts, named, names
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering import control, derivatives, expressions
-from dfg.frontend.lowering.blocks import bound_names, check_storable, expressions as several, match, run_statement
+from dfg.frontend.lowering.blocks import bound_names, check_storable, match, run_statement
+from dfg.frontend.lowering.blocks import expressions as several
 from dfg.frontend.lowering.engine import Failed, Gen, Loader, Lowering, Region
 from dfg.frontend.lowering.modules import StdLoader, bind_function, use
 from dfg.frontend.lowering.scopes import Binding, Scope, ScopeInfo, scan_scopes
