@@ -78,14 +78,19 @@ class Facts:
         self._system = System()
         self._prover: Prover | None = None
         self._normal: dict[Dim, DimLike] = {}
-        self._equal: dict[DimLike, bool | None] = {}
-        self._least: dict[DimLike, bool | None] = {}
+        self._equal: dict[tuple[DimLike, DimLike], bool | None] = {}
+        self._least: dict[tuple[DimLike, DimLike], bool | None] = {}
 
     def declare_name(self, name: str) -> None:
         """Give a name its rank: of two equal names the one declared first stays."""
         self._must_be_open()
         self._system.declare(name)
         self._prover = None
+
+    @property
+    def ranked(self) -> list[str]:
+        """The declared names by rank, the first one first."""
+        return [name for name, _ in sorted(self._system.rank.items(), key=lambda item: item[1]) if name.isidentifier()]
 
     def declare(self, lhs: DimLike, op: str, rhs: DimLike, origin: object = None) -> DimConflict | None:
         self._must_be_open()
@@ -141,14 +146,12 @@ class Facts:
             return True
         if isinstance(a, int) and isinstance(b, int):
             return False
+        if self.frozen and (a, b) in self._equal:
+            return self._equal[a, b]
         gap = self._system.forward(sub(a, b))
-        if isinstance(gap, int):
-            return gap == 0
-        if self.frozen and gap in self._equal:
-            return self._equal[gap]
-        answer = self._equal_gap(gap)
+        answer = gap == 0 if isinstance(gap, int) else self._equal_gap(gap)
         if self.frozen:
-            self._equal[gap] = answer
+            self._equal[a, b] = self._equal[b, a] = answer
         return answer
 
     def _equal_gap(self, gap: Dim) -> bool | None:
@@ -171,15 +174,13 @@ class Facts:
 
     def at_least(self, a: DimLike, b: DimLike) -> bool | None:
         """True where a >= b is proved, False where a < b is proved, None otherwise."""
+        if self.frozen and (a, b) in self._least:
+            return self._least[a, b]
         gap = self._system.forward(sub(a, b))
-        if isinstance(gap, int):
-            return gap >= 0
-        if self.frozen and gap in self._least:
-            return self._least[gap]
         prover = self._proofs()
         answer = True if prover.nonneg(gap) else False if prover.nonneg(sub(mul(gap, -1), 1)) else None
         if self.frozen:
-            self._least[gap] = answer
+            self._least[a, b] = answer
         return answer
 
     def lower_bound(self, d: DimLike) -> int | None:

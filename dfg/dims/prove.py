@@ -34,7 +34,6 @@ from dfg.dims.poly import (
     named,
     names,
     sub,
-    terms_of,
 )
 from dfg.dims.walk import atoms_within, evaluate, rebuild
 
@@ -221,21 +220,25 @@ def _related(d: Dim, known: Sequence[Dim]) -> tuple[Dim, ...]:
         reached.update(*(names(g) for g in near))
 
 
-def _floor_facts(f: Atom, known: tuple[Dim, ...]) -> list[Dim]:
+def _floor_facts(f: Atom, known: tuple[Dim, ...], inside: bool) -> list[Dim]:
     e, d = f.args
     facts: list[DimLike] = []
     if manifestly_nonneg(d):  # and not 0: a divisor
         product = mul(d, dim_of(f))
         facts += [sub(e, product), add(product, sub(sub(d, e), 1))]
-        if not f.nonneg and not any(x.kind == FLOOR for m, _ in terms_of(e) for x in m) and isinstance(e, Dim) and _search(e, known):
+        if not f.nonneg and not inside and isinstance(e, Dim) and _search(e, known, inside=True):
             facts.append(dim_of(f))
+        gap = sub(e, d)
+        if not inside and isinstance(d, Dim) and isinstance(gap, Dim) and (manifestly_nonneg(gap) or _search(gap, known, inside=True)):
+            facts.append(sub(dim_of(f), 1))
     return [g for g in facts if isinstance(g, Dim)]
 
 
-def _search(goal: Dim, known: tuple[Dim, ...]) -> bool:
+def _search(goal: Dim, known: tuple[Dim, ...], inside: bool = False) -> bool:
     """Bounded depth-first search for goal = sum of (positive number * monomial * known) + something without a negative sign.
 
-    States are (scale, terms): terms are scale times what is left of the goal, so all arithmetic is on integers.
+    States are (scale, terms, depth): terms are scale times what is left of the goal, so all arithmetic is on integers. `inside` is set
+    while the sign of a dividend is sought, which must not start such a search again.
     """
     known = _related(goal, known)
     if _refuted(goal, known):
@@ -259,7 +262,7 @@ def _search(goal: Dim, known: tuple[Dim, ...]) -> bool:
         for m in p:
             for x in m:
                 if x.kind == FLOOR and x not in floors:
-                    floors[x] = _floor_facts(x, known)
+                    floors[x] = _floor_facts(x, known, inside)
         usable = [*known, *(g for x in floors for g in floors[x] if any(x in m for m in p))]
         # The term with the fewest ways to cancel it decides: with none, this state is dead
         best: list[tuple[Dim, Monomial, int]] | None = None

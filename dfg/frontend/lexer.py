@@ -151,17 +151,23 @@ class _Lexer:
             self.found.append(item)
 
     def rewind(self, place: int) -> None:
-        """Forget the tokens, comments and errors that begin at or after a place, and read on from there."""
+        """Forget the tokens that reach behind a place, the comments and errors that begin there, and read on from it."""
         out = self.out
         keep = len(out.types)
-        while keep and out.starts[keep - 1] >= place:
+        while keep and (out.starts[keep - 1] >= place or out.stops[keep - 1] > place):
             keep -= 1
         del out.types[keep:], out.starts[keep:], out.stops[keep:]
         out.wide = {index: meant for index, meant in out.wide.items() if index < keep}
         while out.comments and out.comments[-1].start >= place:
             out.comments.pop()
         self.found = [item for item in self.found if item.span is not None and item.span.start < place]
-        self.stack = [item for item in self.stack if item[1] < keep]
+        self.stack = []
+        names = {tables().signs[sign]: sign for sign in CLOSER}
+        for index, kind in enumerate(out.types):  # a bracket that was closed behind the place is open again
+            if kind in names:
+                self.stack.append((names[kind], index))
+            elif kind in ("RPAR", "RSQB", "RBRACE"):
+                self.stack.pop()
         self.place = place
 
     # The loop

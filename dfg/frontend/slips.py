@@ -339,7 +339,7 @@ class Recovery(Trouble):
     def slip_else(self) -> Outcome | None:
         """An `if` without `else`; an `else` without `if`."""
         if self.kind == "ELSE":
-            if self.before in ("", "_NL", "RBRACE"):
+            if "IF" not in self.types[self.begin : self.index]:
                 self.report("missing-else", "this `else` belongs to no `if`", self.here(), help="`y = if p { a } else { b }`")
                 return self.skip(self.body_end(self.tokens.stops[self.index]) if self.types[self.index + 1] == "COLON" else None)
             return None

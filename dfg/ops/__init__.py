@@ -1,6 +1,6 @@
 """The ops: importing this package fills the registry."""
 
-from dfg.ops import calculus, contract, custom, elementwise, leaf, linalg, loop, movement, reduce
+from dfg.ops import branch, calculus, contract, custom, elementwise, leaf, linalg, loop, movement, reduce
 from dfg.ops.base import OPS, Case, NoGradient, Op, Reject, get
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "contract",
     "custom",
     "elementwise",
-    "get",
+    "branch", "get",
     "leaf",
     "linalg",
     "loop",

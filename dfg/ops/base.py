@@ -115,6 +115,8 @@ class Op:
     partial: bool = False
     """A mover that may leave lanes of an operand out: a predicate starts here."""
     commutative: bool = False
+    shares: tuple[int, ...] | None = None
+    """Operands in whose memory the result may be made. None: every operand of an elementwise op whose `into` is one statement, else none."""
     view: bool = False
     """NumPy can give the result as a view of the first operand."""
     fails: str | None = None
@@ -298,7 +300,7 @@ def elementwise(
             raise InternalError(f"`{name}` has no meaning")
         evaluate = _by_name(ufunc)
     if into is None and ufunc is not None:
-        into = f"np.{ufunc}({', '.join('{%d}' % k for k in range(n))}, out={{out}})"
+        into = f"np.{ufunc}({', '.join('{%d}' % k for k in range(n))}, {{out}})"
     if scalar is None and ufunc is not None:
         scalar = _scalar_by_name(ufunc)
     rule: VjpRule | NoGradient

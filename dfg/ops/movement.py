@@ -126,22 +126,13 @@ def reshape_groups(old: Sequence[DimLike], new: Sequence[DimLike]) -> list[tuple
             j += 1
             continue
         a, b = i + 1, j + 1
-        while _product(old[i:a]) != _product(new[j:b]):
-            # Grow the side that is the smaller where that is known; symbolic sizes fall back to growing both to the end.
-            left, right = _product(old[i:a]), _product(new[j:b])
-            if isinstance(left, int) and isinstance(right, int) and left and right:
-                if left < right and a < len(old):
-                    a += 1
-                elif b < len(new):
-                    b += 1
-                else:
-                    a = len(old)
-            elif a - i <= b - j and a < len(old):
+        while (left := _product(old[i:a])) != (right := _product(new[j:b])):
+            # Grow the side that is known to be the smaller; with named sizes, the one that has fewer axes.
+            shorter = left < right if isinstance(left, int) and isinstance(right, int) and left and right else a - i <= b - j
+            if a < len(old) and (shorter or b >= len(new)):
                 a += 1
             elif b < len(new):
                 b += 1
-            elif a < len(old):
-                a += 1
             else:
                 break
         groups.append((tuple(range(i, min(a, len(old)))), tuple(range(j, min(b, len(new))))))

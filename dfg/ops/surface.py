@@ -112,7 +112,9 @@ class Surface:
         with np.errstate(over="ignore"):
             made = make_constant(self.graph, value, dtype)
         if x.text is not None:
-            self.graph.literals.setdefault(made.index, x.text)
+            known = self.graph.literals.get(made.index)
+            if known is None or len(x.text) < len(known):  # equal constants are one value: of several spellings the shortest stays
+                self.graph.literals[made.index] = x.text
         return made
 
     def cast(self, v: Value, dtype: DType, reason: str) -> Value:
