@@ -81,24 +81,16 @@ def shared(lo: Lowering, first: tuple[Region, Sequence[Value]], second: tuple[Re
     return bodies[0], bodies[1], list(merged.values())
 
 
-def missing(lo: Lowering, node: s.Node, name: str) -> Any:
-    op = OPS.get(name)
-    if op is None:
-        lo.fail("not-built", f"`{name}` with a condition that is known only while running is not built yet", node, help="`where(p, a, b)` chooses between values")
-    return op
-
-
 def emit_cond(lo: Lowering, node: s.If, predicate: Value, sides: Sequence[tuple[Region, Sequence[Value]]]) -> list[Value]:
-    """`cond`: operands (predicate, captures…), attributes (then, otherwise); the bodies take the captures, and give the same types."""
-    op = missing(lo, node, "cond")
+    """`cond`: operands (predicate, captures…), attributes (then, other); the bodies take the captures, and give the same types."""
     then, otherwise, captures = shared(lo, sides[0], sides[1], 0)
-    return emit_loop(lo, node, lambda: lo.graph.emit(op, (predicate, *captures), (then, otherwise)))
+    return emit_loop(lo, node, lambda: lo.graph.emit(OPS["cond"], (predicate, *captures), (then, otherwise)))
 
 
 def emit_while(
-    lo: Lowering, node: s.While, test: tuple[Region, Value], body: tuple[Region, Sequence[Value]], limit: int, starts: Sequence[Value]
+    lo: Lowering, node: s.While, test: tuple[Region, Value], body: tuple[Region, Sequence[Value]], limit: DimLike, starts: Sequence[Value]
 ) -> list[Value]:
-    """`while`: operands (starts…, captures…), attributes (test, body, limit, carries); both bodies take the carries and the captures."""
-    op = missing(lo, node, "while")
+    """`while`: operands (starts…, captures…), attributes (test, body, length, carries); both bodies take the carries and the
+    captures. The last result, the number of steps, is left out."""
     check, step, captures = shared(lo, (test[0], [test[1]]), body, len(starts))
-    return emit_loop(lo, node, lambda: lo.graph.emit(op, (*starts, *captures), (check, step, limit, len(starts))))
+    return emit_loop(lo, node, lambda: lo.graph.emit(OPS["while"], (*starts, *captures), (check, step, limit, len(starts))))[:-1]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from dfg.diagnostics import Fix, Label
-from dfg.dims import DimLike
+from dfg.dims import Dim, DimLike
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.blocks import check_storable, run_block
 from dfg.frontend.lowering.bodies import emit_cond, emit_scan, emit_while
@@ -343,8 +343,8 @@ def scan(lo: Lowering, node: s.Scan, scope: Scope) -> Gen:
 def while_(lo: Lowering, node: s.While, scope: Scope) -> Gen:
     limit = yield node.limit, scope
     most = plain_static(lo, limit, node.limit, "the `max` of a `while`", scope)
-    if type(most) is not int or most < 0:
-        lo.fail("bad-argument", "the `max` of a `while` is a whole number", node.limit)
+    if isinstance(most, bool) or not isinstance(most, int | Dim) or (isinstance(most, int) and most < 0):
+        lo.fail("bad-argument", "the `max` of a `while` is a whole number or a size", node.limit)
     starts: list[Start] = yield read_carries(lo, node.carries, scope)
     made: Traced = yield settled_body(lo, node, scope, starts, [])
     outer, lo.region = lo.region, made.region
