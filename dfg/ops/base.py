@@ -129,6 +129,8 @@ class Op:
     """Never merged with another (pins)."""
     calculus: bool = False
     """Expanded by differentiation."""
+    marker: bool = False
+    """Only differentiation sees it; afterwards its first operand stands for it."""
     projects: bool = False
     """May use a tuple."""
     leaf: bool = False
@@ -252,6 +254,7 @@ def unary(
     into: str | None = None,
     cost: int = 1,
     rejects: Sequence[Reject] = (),
+    marker: bool = False,
 ) -> Op:
     """Define an elementwise op of one operand. `ufunc` names NumPy's function of the same meaning."""
     return elementwise(
@@ -270,6 +273,7 @@ def unary(
         into=into,
         cost=cost,
         rejects=rejects,
+        marker=marker,
     )
 
 
@@ -292,6 +296,7 @@ def elementwise(
     cost: int = 1,
     arity: int | None = None,
     rejects: Sequence[Reject] = (),
+    marker: bool = False,
 ) -> Op:
     """Define an elementwise op. Operands have one type; `samples` are rows of samplers, one for each operand."""
     n = arity or (len(vjp) if isinstance(vjp, list | tuple) else len(linear) or (len(samples[0]) if samples else 1))
@@ -329,6 +334,7 @@ def elementwise(
             samples=elementwise_samples(samples, dtypes),
             rejects=(*generated, *rejects),
             formula=formula,
+            marker=marker,
         )
     )
 
