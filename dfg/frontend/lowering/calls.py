@@ -144,7 +144,7 @@ def convert(lo: Lowering, dtype: DType, thing: Thing, node: s.Node, whole: s.Nod
             lo.guarded(lambda: lo.cx.literal(thing, dtype), node)
         with np.errstate(all="ignore"):
             array = np.asarray(thing.value).astype(dtype.np)
-        text = thing.text if dtype.floating or dtype.kind == "int" and getattr(thing, "kind", "") == "int" else None
+        text = thing.text if dtype.floating or (dtype.kind == "int" and getattr(thing, "kind", "") == "int") else None
         return Known(array.item() if array.ndim == 0 else array, dtype, text)
     operand = lo.operand(thing, node)
     return lo.emit("astype", [operand, dtype], node.span, whole, [(node, thing)], scope)

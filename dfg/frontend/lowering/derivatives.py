@@ -13,7 +13,7 @@ from dfg.diagnostics import Fix, Label
 from dfg.diagnostics.codes import nearest
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.calls import Given, arguments, form
-from dfg.frontend.lowering.engine import Failed, Gen, Lowering
+from dfg.frontend.lowering.engine import Failed, Gen, Lowering, Region
 from dfg.frontend.lowering.scopes import DERIVATIVES, Scope, dotted_text
 from dfg.frontend.lowering.things import POISON, Known, ListThing, Record, Thing, TupleThing, describe, is_tensor, leaves, rebuild
 from dfg.ir import InferError, Value
@@ -173,12 +173,11 @@ def in_region_of(lo: Lowering, loss: Value, others: Sequence[Value], f: Callable
     """What `f` emits, in the region of the loss (where all others must be visible) or else in the current one."""
     region = lo.region_of(loss)
     assert region is not None
-    reachable = []
-    at = region
+    at: Region | None = region
     graphs = []
     while at is not None:
         graphs.append(at.graph)
-        at = at.parent  # type: ignore[assignment]
+        at = at.parent
     reachable = all(any(o.graph is g for g in graphs) for o in others)
     old = lo.region
     if reachable:
@@ -284,12 +283,13 @@ def like(lo: Lowering, thing: Thing, t: TensorType, node: s.Node, what: str, of:
     """A cotangent or tangent: literals and lists take the dtype of what they belong to; a scalar does not stretch."""
     if isinstance(thing, ListThing):
         thing = lo.array(thing, node)
+    value: Value
     if isinstance(thing, Literal) or (isinstance(thing, Known) and thing.node is None):
         literal = thing if isinstance(thing, Literal) else Literal(thing.dtype.kind, thing.value, thing.text)
         value = lo.guarded(lambda: lo.cx.literal(literal, t.dtype), node)
     else:
         value = lo.value(thing, node)
-    if isinstance(value, Value) and value.dtype is not t.dtype and value.dtype.level < t.dtype.level:
+    if value.dtype is not t.dtype and value.dtype.level < t.dtype.level:
         value = lo.cx.cast(value, t.dtype, f"{what} of {t.dtype}")
     same = value.dtype is t.dtype and len(value.shape) == len(t.shape)
     if same and value.shape != t.shape:
@@ -429,7 +429,7 @@ def load(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
     if len(given) != 1 or not isinstance(given[0].thing, str):
         lo.fail("bad-argument", '`load` takes a path in double quotes: `load("table.npy")`', node)
     if lo.load is None:
-        lo.fail("file-not-found", "this text has no folder to load from", node)
+        lo.fail("no-such-file", "this text has no folder to load from", node)
     try:
         array = lo.load.array(given[0].thing, node.source)
     except UserError as e:

@@ -508,6 +508,6 @@ class Lowering:
 
 
 LEAFWISE: Final = frozenset(
-    "where zeros_like ones_like full_like stop_gradient astype clip real sign abs floor ceil round trunc isnan isinf isfinite".split()
+    ["where", "zeros_like", "ones_like", "full_like", "stop_gradient", "astype", "clip", "real", "sign", "abs", "floor", "ceil", "round", "trunc", "isnan", "isinf", "isfinite"]
 )
 """Elementwise functions that fold no literals."""

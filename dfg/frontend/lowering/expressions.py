@@ -44,7 +44,7 @@ BINARY: Final = {
     "**": "power",
 }
 COMPARE: Final = {"<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal", "==": "equal", "!=": "not_equal"}
-LIBRARIES: Final = frozenset("np numpy torch math jnp jax tf F nn scipy cupy cp".split())
+LIBRARIES: Final = frozenset(["np", "numpy", "torch", "math", "jnp", "jax", "tf", "F", "nn", "scipy", "cupy", "cp"])
 SLIPS: Final = {
     "len": "the length of an axis is `x.shape[0]`",
     "range": "count with `for i in 0..n`, `[f(i) for i in 0..n]`, or `arange(n)`",

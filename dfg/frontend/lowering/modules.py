@@ -54,7 +54,7 @@ class FileLoader:
                 raise UserError(error("outside-folder", f"`{path}` goes through a link, which may lead anywhere", None))
         if not at.is_file():
             near = nearest(at.name, [p.name for p in at.parent.iterdir()]) if at.parent.is_dir() else None
-            raise UserError(error("file-not-found", f"there is no file `{path}`", None, help=f"did you mean `{near}`?" if near else None))
+            raise UserError(error("no-such-file", f"there is no file `{path}`", None, help=f"did you mean `{near}`?" if near else None))
         if at.stat().st_size > MAX_FILE and at.suffix == ".dfg":
             raise UserError(error("unreadable-input", f"`{path}` has more than {MAX_FILE:,} bytes", None))
         return at
@@ -97,13 +97,13 @@ class StdLoader:
     """For a text without a folder: only the standard library."""
 
     def source(self, path: str, asking: Source) -> Source:
-        raise UserError(error("file-not-found", f"there is no file `{path}`: this text has no folder", None))
+        raise UserError(error("no-such-file", f"there is no file `{path}`: this text has no folder", None))
 
     def module(self, name: str) -> Source | None:
         return std_module(name)
 
     def array(self, path: str, asking: Source) -> np.ndarray:
-        raise UserError(error("file-not-found", f"there is no file `{path}`: this text has no folder", None))
+        raise UserError(error("no-such-file", f"there is no file `{path}`: this text has no folder", None))
 
 
 def std_module(name: str) -> Source | None:
@@ -224,7 +224,7 @@ def use(lo: Lowering, node: s.Use, scope: Scope) -> Gen:
 def found_module(lo: Lowering, node: s.Use) -> Gen:
     at: s.Node = node.path or node.name or node
     if lo.load is None:
-        lo.fail("file-not-found", "this text has no folder to load from", at)
+        lo.fail("no-such-file", "this text has no folder to load from", at)
     if node.path is not None:
         try:
             source = lo.load.source(node.path.value, node.source)
@@ -238,7 +238,7 @@ def found_module(lo: Lowering, node: s.Use) -> Gen:
         if made is None:
             best = nearest(node.name.text, std_names())
             lo.fail(
-                "file-not-found",
+                "no-such-file",
                 f"the standard library has no module `{node.name.text}`",
                 at,
                 help=f"did you mean `{best}`?" if best else f"it has {', '.join(std_names()) or 'none'}; a file is used by its path in double quotes",

@@ -85,7 +85,7 @@ def fold(lo: Lowering, name: str, args: Sequence[Thing], at: Span) -> Thing | No
     with np.errstate(all="ignore"):
         try:
             arrays = [np.asarray(v, dtype.np) for v in values]
-            if dtype.kind == "int" and name in ("divide", "exp", "log", "sqrt", "tanh", "sin", "cos") or (name == "power" and dtype.kind == "int" and np.any(arrays[1] < 0)):
+            if (dtype.kind == "int" and name in ("divide", "exp", "log", "sqrt", "tanh", "sin", "cos")) or (name == "power" and dtype.kind == "int" and np.any(arrays[1] < 0)):
                 arrays = [a.astype(lo.cx.default_float.np) for a in arrays]
             array = np.asarray(f(*arrays))
         except (ArithmeticError, ValueError, TypeError, OverflowError):
