@@ -123,7 +123,8 @@ class Surface:
             return v
         made = cast(v, dtype=dtype)
         self.graph.casts.setdefault(made.index, reason)
-        if not lossless(v.dtype, dtype) and v.dtype.kind != "int":
+        counted = v.dtype.kind == "int" and (dtype is F64 or v.op.name in ("dim", "constant") or " works in " in reason)
+        if not lossless(v.dtype, dtype) and not counted:
             self.warn("lossy-cast", f"{v.dtype} is converted to {dtype}: {reason}")
         return made
 

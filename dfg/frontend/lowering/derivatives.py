@@ -137,14 +137,19 @@ def dtype_fix(lo: Lowering, name: str, span: Any) -> Fix | None:
     return None
 
 
-def read_loss(lo: Lowering, node: s.Expr, scope: Scope, title: str, scalar: bool) -> Gen:
+def read_loss(lo: Lowering, node: s.Expr, scope: Scope, title: str) -> Gen:
     """What is differentiated: a floating value, as yet of its own region."""
     thing = yield node, scope
     if not is_tensor(thing):
         what = describe(thing)
         help = f"call it first: `{title}(f(x), x)`" if what == "a function" else "`total(r)` sums the leaves of a record" if what == "a record" else None
         lo.fail("wrong-type", f"`{title}` differentiates a value, and this is {what}", node, help=help)
-    value = thing if isinstance(thing, Value) else lo.value(thing, node)
+    return thing if isinstance(thing, Value) else lo.value(thing, node)
+
+
+def check_loss(lo: Lowering, value: Value, node: s.Expr, scope: Scope, title: str, scalar: bool) -> None:
+    """What is differentiated is floating, and a scalar where it must be."""
+    thing = value
     if not value.dtype.floating:
         lo.fail(
             "integer-loss",
@@ -166,7 +171,6 @@ def read_loss(lo: Lowering, node: s.Expr, scope: Scope, title: str, scalar: bool
             help="sum it or take its mean; of a tensor there are `vjp(y, x, ct)` and `jacobian(y, x)`",
             fix=fix,
         )
-    return value
 
 
 def in_region_of(lo: Lowering, loss: Value, others: Sequence[Value], f: Callable[[Value, list[Value]], list[Value]]) -> list[Value]:
@@ -247,8 +251,9 @@ def shaped(targets: Sequence[Target], values: Sequence[Value], listed: bool) -> 
 def grad(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
     title = word(node)
     args = read_arguments(lo, node)
-    loss = yield read_loss(lo, args["loss"], scope, title, scalar=True)
+    loss = yield read_loss(lo, args["loss"], scope, title)
     targets, listed = yield read_targets(lo, args["wrt"], scope, title)
+    check_loss(lo, loss, args["loss"], scope, title, scalar=True)
     warn_disconnected(lo, loss, targets, title, args["loss"])
     flat = [leaf for t in targets for leaf in t.leaves]
     made = emit_at(
@@ -263,8 +268,9 @@ def grad(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
 @form("vjp")
 def vjp(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
     args = read_arguments(lo, node)
-    y = yield read_loss(lo, args["y"], scope, "vjp", scalar=False)
+    y = yield read_loss(lo, args["y"], scope, "vjp")
     targets, listed = yield read_targets(lo, args["x"], scope, "vjp")
+    check_loss(lo, y, args["y"], scope, "vjp", scalar=False)
     thing = yield args["ct"], scope
     warn_disconnected(lo, y, targets, "vjp", args["y"])
     ct = like(lo, thing, y.type, args["ct"], "a cotangent", args["y"])
@@ -331,8 +337,9 @@ def tangents(lo: Lowering, targets: Sequence[Target], thing: Thing, node: s.Expr
 @form("jvp")
 def jvp(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
     args = read_arguments(lo, node)
-    y = yield read_loss(lo, args["y"], scope, "jvp", scalar=False)
+    y = yield read_loss(lo, args["y"], scope, "jvp")
     targets, listed = yield read_targets(lo, args["x"], scope, "jvp")
+    check_loss(lo, y, args["y"], scope, "jvp", scalar=False)
     thing = yield args["v"], scope
     warn_disconnected(lo, y, targets, "jvp", args["y"])
     flat = [leaf for t in targets for leaf in t.leaves]
@@ -348,8 +355,9 @@ def jvp(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
 @form("jacobian")
 def jacobian(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
     args = read_arguments(lo, node)
-    y = yield read_loss(lo, args["y"], scope, "jacobian", scalar=False)
+    y = yield read_loss(lo, args["y"], scope, "jacobian")
     targets, listed = yield read_targets(lo, args["x"], scope, "jacobian")
+    check_loss(lo, y, args["y"], scope, "jacobian", scalar=False)
     warn_disconnected(lo, y, targets, "jacobian", args["y"])
     flat = [leaf for t in targets for leaf in t.leaves]
     made = emit_at(lo, node, [(args["y"], y)], scope, lambda: in_region_of(lo, y, flat, jacobians))
@@ -363,8 +371,9 @@ def jacobians(y: Value, xs: list[Value]) -> list[Value]:
 @form("hessian")
 def hessian(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
     args = read_arguments(lo, node)
-    loss = yield read_loss(lo, args["loss"], scope, "hessian", scalar=True)
+    loss = yield read_loss(lo, args["loss"], scope, "hessian")
     targets, listed = yield read_targets(lo, args["x"], scope, "hessian")
+    check_loss(lo, loss, args["loss"], scope, "hessian", scalar=True)
     only_one(lo, targets, listed, args["x"], "hessian")
     warn_disconnected(lo, loss, targets, "hessian", args["loss"])
 
@@ -383,8 +392,9 @@ def only_one(lo: Lowering, targets: Sequence[Target], listed: bool, node: s.Node
 @form("hvp")
 def hvp(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
     args = read_arguments(lo, node)
-    loss = yield read_loss(lo, args["loss"], scope, "hvp", scalar=True)
+    loss = yield read_loss(lo, args["loss"], scope, "hvp")
     targets, listed = yield read_targets(lo, args["x"], scope, "hvp")
+    check_loss(lo, loss, args["loss"], scope, "hvp", scalar=True)
     thing = yield args["v"], scope
     warn_disconnected(lo, loss, targets, "hvp", args["loss"])
     moves = tangents(lo, targets, thing, args["v"], listed)

@@ -197,7 +197,7 @@ def read_module(lo: Lowering, key: str, source: Source) -> Gen:
 def bind_function(lo: Lowering, scope: Scope, node: s.Def) -> None:
     lo.check_free(scope, node.name)
     lo.order += 1
-    lo.bind(scope, node.name, Closure(node, scope, lo.order + 1), "function", pin=False, register=False)
+    lo.bind(scope, node.name, Closure(node, scope, lo.order + 2), "function", pin=False, register=False)
 
 
 def use(lo: Lowering, node: s.Use, scope: Scope) -> Gen:
