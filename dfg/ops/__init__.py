@@ -3,20 +3,4 @@
 from dfg.ops import branch, calculus, contract, custom, elementwise, leaf, linalg, loop, movement, reduce
 from dfg.ops.base import OPS, Case, NoGradient, Op, Reject, get
 
-__all__ = [
-    "OPS",
-    "Case",
-    "NoGradient",
-    "Op",
-    "Reject",
-    "calculus",
-    "contract",
-    "custom",
-    "elementwise",
-    "branch", "get",
-    "leaf",
-    "linalg",
-    "loop",
-    "movement",
-    "reduce",
-]
+__all__ = ["OPS", "Case", "NoGradient", "Op", "Reject", "branch", "calculus", "contract", "custom", "elementwise", "get", "leaf", "linalg", "loop", "movement", "reduce"]

@@ -129,6 +129,8 @@ class Op:
     """Never merged with another (pins)."""
     calculus: bool = False
     """Expanded by differentiation."""
+    marker: bool = False
+    """Only differentiation sees it; afterwards its first operand stands for it."""
     projects: bool = False
     """May use a tuple."""
     leaf: bool = False
@@ -252,6 +254,7 @@ def unary(
     into: str | None = None,
     cost: int = 1,
     rejects: Sequence[Reject] = (),
+    marker: bool = False,
 ) -> Op:
     """Define an elementwise op of one operand. `ufunc` names NumPy's function of the same meaning."""
     return elementwise(
@@ -264,12 +267,13 @@ def unary(
         dtypes=dtypes,
         result=result,
         linear=(linear,),
-        samples=[tuple([s]) for s in samples],
+        samples=[(s,) for s in samples],
         formula=formula,
         fails=fails,
         into=into,
         cost=cost,
         rejects=rejects,
+        marker=marker,
     )
 
 
@@ -292,6 +296,7 @@ def elementwise(
     cost: int = 1,
     arity: int | None = None,
     rejects: Sequence[Reject] = (),
+    marker: bool = False,
 ) -> Op:
     """Define an elementwise op. Operands have one type; `samples` are rows of samplers, one for each operand."""
     n = arity or (len(vjp) if isinstance(vjp, list | tuple) else len(linear) or (len(samples[0]) if samples else 1))
@@ -300,7 +305,7 @@ def elementwise(
             raise InternalError(f"`{name}` has no meaning")
         evaluate = _by_name(ufunc)
     if into is None and ufunc is not None:
-        into = f"np.{ufunc}({', '.join('{%d}' % k for k in range(n))}, {{out}})"
+        into = f"np.{ufunc}({', '.join(f'{{{k}}}' for k in range(n))}, {{out}})"
     if scalar is None and ufunc is not None:
         scalar = _scalar_by_name(ufunc)
     rule: VjpRule | NoGradient
@@ -329,6 +334,7 @@ def elementwise(
             samples=elementwise_samples(samples, dtypes),
             rejects=(*generated, *rejects),
             formula=formula,
+            marker=marker,
         )
     )
 

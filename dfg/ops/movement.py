@@ -148,7 +148,7 @@ def _reshape_axes(v: Value) -> Axes:
     return (tuple(result),)
 
 
-reshape = define(
+reshape: Op = define(
     Op(
         "reshape",
         "The same elements in the same order under another shape.",
@@ -193,7 +193,7 @@ def inverse(perm: Sequence[int]) -> tuple[int, ...]:
     return tuple(result)
 
 
-permute = define(
+permute: Op = define(
     Op(
         "permute",
         "The axes in another order: axis k of the result is axis `perm[k]` of the operand.",
@@ -229,7 +229,7 @@ def _flip_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) 
     return t
 
 
-flip = define(
+flip: Op = define(
     Op(
         "flip",
         "The elements in reverse order along axes.",
@@ -341,7 +341,7 @@ def _update_axes(v: Value) -> Axes:
     return (lanes, lanes)
 
 
-update = define(
+update: Op = define(
     Op(
         "update",
         "The first operand with a window of it replaced by the second.",
@@ -566,7 +566,7 @@ def _last_writer(y: Value) -> Value:
 
 
 def _scatter_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
-    x, v, *indices = y.operands
+    _, v, *indices = y.operands
     axes, batch, mode = y.attrs
     result: list[Value | None] = [None, None, *[None] * len(indices)]
     places = {"axes": axes, "batch": batch}

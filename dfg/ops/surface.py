@@ -123,8 +123,8 @@ class Surface:
             return v
         made = cast(v, dtype=dtype)
         self.graph.casts.setdefault(made.index, reason)
-        counted = v.dtype.kind == "int" and (dtype is F64 or v.op.name in ("dim", "constant") or " works in " in reason)
-        if not lossless(v.dtype, dtype) and not counted:
+        # A size or a constant as a float is what everyone means by `sum(x) / n`; an i64 in f64 loses nothing below 2**53.
+        if not lossless(v.dtype, dtype) and (v.dtype.kind != "int" or (dtype.bits < 64 and v.op.name not in ("dim", "constant"))):
             self.warn("lossy-cast", f"{v.dtype} is converted to {dtype}: {reason}")
         return made
 

@@ -155,6 +155,7 @@ class _LoopPlan:
             stack = r.claim(stack_value)
             if value.index in self.invariant or value.index in sub.static:
                 self.whole.append((value, stack))
+                sub.last[sub.root[value.index]] = FAR
                 continue
             row = self._row(stack, value.type)
             if self._own(value) and value.index not in sub.fixed:

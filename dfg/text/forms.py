@@ -119,8 +119,6 @@ def opaque(w: Writer, t: Term, dtype: DType) -> Term:
 def typed(w: Writer, v: Value) -> Term:
     """A term of just the type of a value."""
     t = w.terms[v.index]
-    if t.array is not None and t.array.size == 0:
-        return filled(w, Term("0", Level.ATOM, None, (), "int", True, np.zeros((), t.array.dtype)), v.shape, v.dtype)
     if t.dtype is v.dtype and t.shape == v.shape:
         return t
     return stretched(w, t, v.shape, v.dtype)
@@ -254,7 +252,10 @@ def cast(w: Writer, v: Value) -> Term:
 
 @form("constant")
 def constant(w: Writer, v: Value) -> Term:
-    t = constant_term(v.attrs[0].array, v.dtype, w.graph.literals.get(v.index))
+    array = v.attrs[0].array
+    if array.size == 0:
+        return filled(w, Term("0", Level.ATOM, None, (), "int", True, np.zeros((), array.dtype)), v.shape, v.dtype)
+    t = constant_term(array, v.dtype, w.graph.literals.get(v.index))
     for word in ("nan", "inf"):
         if word in t.text:
             w.use(word)
@@ -497,6 +498,8 @@ def slice_(w: Writer, v: Value) -> Term:
     x = v.operands[0]
     base = typed(w, x)
     items, points = window(w, x.shape, *v.attrs)
+    if all(item == ":" for item in items):
+        return base
     picked = Picked(base.at(Level.POST), tuple(items), tuple(points))
     return Term(index_text(base, items), Level.POST, v.dtype, v.shape, picked=picked)
 

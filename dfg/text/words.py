@@ -73,7 +73,7 @@ def elements(array: np.ndarray) -> str:
 
 def same_number(text: str, array: np.ndarray) -> bool:
     """Whether `text`, as a program wrote it, is exactly the scalar `array`."""
-    if array.ndim or PLAIN_NUMBER.fullmatch(text) is None:
+    if array.ndim or array.dtype.kind == "b" or PLAIN_NUMBER.fullmatch(text) is None:
         return False
     with np.errstate(over="ignore"):
         try:
