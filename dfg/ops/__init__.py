@@ -1,6 +1,6 @@
 """The ops: importing this package fills the registry."""
 
-from dfg.ops import branch, calculus, contract, elementwise, leaf, linalg, loop, movement, reduce
+from dfg.ops import branch, calculus, contract, elementwise, indexed, leaf, linalg, loop, movement, reduce
 from dfg.ops.base import OPS, Case, NoGradient, Op, Reject, get
 
 __all__ = [
@@ -9,10 +9,12 @@ __all__ = [
     "NoGradient",
     "Op",
     "Reject",
+    "branch",
     "calculus",
     "contract",
     "elementwise",
-    "branch", "get",
+    "get",
+    "indexed",
     "leaf",
     "linalg",
     "loop",
