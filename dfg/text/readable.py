@@ -526,7 +526,7 @@ class _Program:
         for name, v in [*outputs, ("", None)]:
             if v is not None and not name_is_plain(name):
                 raise InternalError(f"the output {name!r} cannot be written: rename it")
-            if v is not None and top.bound.get(v.index) == name:
+            if v is not None and (top.bound.get(v.index) == name or (name in self.bound and self.graph.names.get(name) is v)):
                 pending.append(name)
                 continue
             if pending:
