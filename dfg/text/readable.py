@@ -90,6 +90,8 @@ class _Scope:
         self.default_float = program.default_float
         self.terms: dict[int, Term] = {}
         self.bound: dict[int, str] = {}
+        self.also: dict[str, int] = {}
+        """Further names that are written, with the index of their value."""
         """The names of values that have one."""
         self.taken: set[str] = set(taken)
         self.lines: list[str] = []
@@ -169,6 +171,7 @@ class _Scope:
                     self.may_bind(name, v)):
                 self.taken.add(name)
                 self.program.bound.add(name)
+                self.also[name] = v.index
                 self.line(f"{name} = {self.bound[v.index]}")
 
     def line(self, text: str) -> None:
@@ -477,7 +480,7 @@ class _Program:
         for name, v in [*outputs, ("", None)]:
             if v is not None and not name_is_plain(name):
                 raise InternalError(f"the output {name!r} cannot be written: rename it")
-            if v is not None and top.bound.get(v.index) == name:
+            if v is not None and (top.bound.get(v.index) == name or top.also.get(name) == v.index):
                 pending.append(name)
                 continue
             if pending:
