@@ -7,26 +7,56 @@ what first. Values are named as their Python variables are; pins that nothing di
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dfg.diagnostics import Label, UserError, error
 from dfg.dims import Facts, names
-from dfg.frontend.builder.convert import lower, operand
-from dfg.frontend.builder.declare import fitted
-from dfg.frontend.builder.emit import build, origin
+from dfg.frontend.builder.convert import Bad, dims_used, handles_in, lower, operand
+from dfg.frontend.builder.declare import asarray, fitted
+from dfg.frontend.builder.emit import bad, build, origin
 from dfg.frontend.builder.homes import LOCK, Handle, Home
-from dfg.frontend.builder.places import here, variable
+from dfg.frontend.builder.places import Place, here, variable
 from dfg.frontend.builder.sizes import names_of
-from dfg.ir import Graph, Roots, Subgraph, Value
+from dfg.ir import Graph, InferError, Roots, Subgraph, Value
 from dfg.ops.leaf import input_op, param_op, state_op
-from dfg.ops.surface import FUNCTIONS
+from dfg.ops.surface import FUNCTIONS, Literal, Surface
 from dfg.source import Span
 from dfg.types import TensorType
 
 RESERVED = frozenset(
-    "and or not true false none if else for in while scan carry yield with def use input param state const output update dim default test pi inf nan".split()
+    [
+        "and",
+        "or",
+        "not",
+        "true",
+        "false",
+        "none",
+        "if",
+        "else",
+        "for",
+        "in",
+        "while",
+        "scan",
+        "carry",
+        "yield",
+        "with",
+        "def",
+        "use",
+        "input",
+        "param",
+        "state",
+        "const",
+        "output",
+        "update",
+        "dim",
+        "default",
+        "test",
+        "pi",
+        "inf",
+        "nan",
+    ]
 )
 
 
@@ -47,19 +77,13 @@ def program(outputs: Any, updates: Mapping[Handle, Any] | Sequence[tuple[Handle,
     named = _named(outputs, place)
     pairs = list(updates.items()) if isinstance(updates, Mapping) else list(updates)
     with LOCK:
-        tensors: dict[str, Handle] = {k: build([], lambda cx, of, x=x: cx.value(lower(operand(x), cx, of))) if not isinstance(x, Handle) else x for k, x in named.items()}
+        tensors: dict[str, Handle] = {k: x if isinstance(x, Handle) else asarray(x) for k, x in named.items()}
         new: dict[str, Handle] = {}
         for target, x in pairs:
             name, t = _updated(target, place)
             if name in new:
                 raise UserError(error("duplicate-update", f"`{name}` is updated twice", place, help="combine the two in one new value"))
-            given = operand(x)
-            new[name] = build(
-                [h for h in (target, given) if isinstance(h, Handle)],
-                lambda cx, of, given=given, t=t, name=name: fitted(cx, lower(given, cx, of), t, f"the update of `{name}`"),
-                place=place,
-                call=[target, None, x],
-            )
+            new[name] = _fitted_update(target, name, t, x, place)
         every = [*tensors.values(), *new.values()]
         if not every:
             return Program(Graph(Facts()))
@@ -69,8 +93,25 @@ def program(outputs: Any, updates: Mapping[Handle, Any] | Sequence[tuple[Handle,
         if any(h._resolve()[0] is not home for h in every):
             escaping = next(h for h in every if h._resolve()[0] is not home)
             label = origin(escaping, "")
-            raise UserError(error("escaped-value", "an output is a value of a loop's body", place, labels=[label] if label is not None else []))
+            raise UserError(
+                error("escaped-value", "an output is a value of a loop's body", place, labels=[label] if label is not None else [])
+            )
         return _extract(home, {k: h._resolve()[1] for k, h in tensors.items()}, {k: h._resolve()[1] for k, h in new.items()})
+
+
+def _fitted_update(target: Handle, name: str, t: TensorType, x: Any, place: Place | None) -> Handle:
+    try:
+        given = operand(x)
+    except Bad as e:
+        raise UserError(bad(e, x, 1, place)) from None
+
+    def emit(cx: Surface, of: Callable[[Handle], Value]) -> Value:
+        v = fitted(cx, lower(given, cx, of), t, f"the update of `{name}`")
+        if not isinstance(given, Literal) and of(given).shape != t.shape if isinstance(given, Handle) else False:
+            raise InferError("shape-mismatch", f"`{name}` is {t}, and its update {of(given).type}", [(2, f"this is {of(given).type}")])
+        return v
+
+    return build([target, *handles_in([given])], emit, names=dims_used([given]), place=place, call=[target, None, x])  # type: ignore[no-any-return]
 
 
 def _named(outputs: Any, place: Span | None) -> dict[str, Any]:
@@ -201,7 +242,9 @@ def _facts(home: Home, live: Iterable[Value]) -> Facts:
 def _name(graph: Graph, home: Home, live: Sequence[Value], moved: Mapping[int, Value], outputs: Mapping[str, int]) -> None:
     """Names for values: leaves by theirs, outputs by theirs, others by the Python variable that they were first bound to."""
     taken = set(outputs) | {v.attrs[0] for v in live if v.op in (input_op, param_op, state_op)}
-    first = {index: name for name, index in reversed(outputs.items())}
+    first: dict[int, str] = {}
+    for name, index in outputs.items():
+        first.setdefault(index, name)
     named: set[int] = set()
     for v in live:
         made = moved[v.index]

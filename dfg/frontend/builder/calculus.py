@@ -1,7 +1,7 @@
 """Derivatives in Python. A target is an input, a parameter, a state, an argument of a traced function or body, or a `pin`: what has an identity of its own.
 
-    dw, db = grad(l, [w, b])            # a list for a list, one tensor for one
-    u = pin(w * x); ...; du = grad(l, u)
+dw, db = grad(l, [w, b])            # a list for a list, one tensor for one
+u = pin(w * x); ...; du = grad(l, u)
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def pin(x: Any) -> Tensor:
         given = operand(x)
     except Bad as e:
         raise UserError(bad(e, x, 0, place)) from None
-    return build(handles_in([given]), lambda cx, of: make_pin(cx.value(lower(given, cx, of))), names=dims_used([given]), place=place, call=[x])  # type: ignore[no-any-return]
+    return build(
+        handles_in([given]), lambda cx, of: make_pin(cx.value(lower(given, cx, of))), names=dims_used([given]), place=place, call=[x]
+    )  # type: ignore[no-any-return]
 
 
 def stop_gradient(x: Any) -> Tensor:
@@ -79,7 +81,14 @@ def _targets(x: Any, title: str, place: Place | None) -> tuple[list[Tensor], boo
     span = parts.operands[1] if len(parts.operands) > 1 else parts.keywords.get("wrt", place)
     for t in items:
         if not isinstance(t, Tensor):
-            raise UserError(error("grad-of-expression", f"`{title}` is by tensors, and this is {t!r}", span, help="by an input, a parameter or a pinned value"))
+            raise UserError(
+                error(
+                    "grad-of-expression",
+                    f"`{title}` is by tensors, and this is {t!r}",
+                    span,
+                    help="by an input, a parameter or a pinned value",
+                )
+            )
         v = t.value
         if not v.dtype.floating:
             label = origin(t, "")
@@ -107,7 +116,9 @@ def _unpinned(t: Tensor, title: str, span: Any) -> None:
         help = f"pin it where it is made, before the loss uses it: `{name} = dfg.pin(…)`"
     if label is not None and name is not None and isinstance(label.span, Place) and label.span.known:
         text = label.span.text
-        help = f"pin it where it is made, before the loss uses it: `{name} = dfg.pin({text})`" if "\n" not in text and len(text) < 60 else help
+        help = (
+            f"pin it where it is made, before the loss uses it: `{name} = dfg.pin({text})`" if "\n" not in text and len(text) < 60 else help
+        )
         fix = Fix("pin it", ((label.span, f"dfg.pin({text})"),))
     shown = f"`{name}`" if name else "this"
     raise UserError(
@@ -130,13 +141,26 @@ def _like(cx: Surface, x: Any, of: Value, what: str) -> Value:
     v = cx.literal(x, t.dtype) if isinstance(x, Literal) else x
     if v.dtype is not t.dtype and v.dtype.level < t.dtype.level:
         v = cx.cast(v, t.dtype, f"{what} of {t.dtype}")
-    if v.dtype is not t.dtype or len(v.shape) != len(t.shape) or any(cx.graph.equal_sizes(a, b) is not True for a, b in zip(v.shape, t.shape, strict=True)):
-        raise InferError("shape-mismatch", f"{what} has the type of its value, {t}, and this is {v.type}", [(0, f"this is {t}"), (2, f"this is {v.type}")])
+    if (
+        v.dtype is not t.dtype
+        or len(v.shape) != len(t.shape)
+        or any(cx.graph.equal_sizes(a, b) is not True for a, b in zip(v.shape, t.shape, strict=True))
+    ):
+        raise InferError(
+            "shape-mismatch",
+            f"{what} has the type of its value, {t}, and this is {v.type}",
+            [(0, f"this is {t}"), (2, f"this is {v.type}")],
+        )
     return cx.stretch(v, t.shape)
 
 
 def _emit(
-    y: Tensor, targets: Sequence[Tensor], extra: Sequence[Any], f: Callable[[Surface, Value, list[Value], list[Any]], Any], place: Place | None, args: Sequence[Any]
+    y: Tensor,
+    targets: Sequence[Tensor],
+    extra: Sequence[Any],
+    f: Callable[[Surface, Value, list[Value], list[Any]], Any],
+    place: Place | None,
+    args: Sequence[Any],
 ) -> Any:
     """Emit a derivative in the region of what is differentiated."""
     converted = []
@@ -193,7 +217,14 @@ def vjp(y: Tensor, x: Any, ct: Any) -> Any:
     place = here()
     value = _differentiated(y, "vjp", place, False)
     targets, listed = _targets(x, "vjp", place)
-    made = _emit(value, targets, [ct], lambda cx, v, xs, more: _single(calculus.emit_vjp(v, _like(cx, more[0], v, "a cotangent"), xs)), place, (y, x, ct))
+    made = _emit(
+        value,
+        targets,
+        [ct],
+        lambda cx, v, xs, more: _single(calculus.emit_vjp(v, _like(cx, more[0], v, "a cotangent"), xs)),
+        place,
+        (y, x, ct),
+    )
     return _shaped(_one(made), listed)
 
 

@@ -28,7 +28,7 @@ from dfg.frontend.builder.homes import Handle
 from dfg.frontend.builder.sizes import normal_attrs, size
 from dfg.ir import Value
 from dfg.ops.base import OPS, make_constant
-from dfg.ops.surface import Literal, Surface, call, role
+from dfg.ops.surface import Literal, LiteralKind, Surface, call, role
 from dfg.source import Span
 from dfg.types import DTYPES, F64, DType, TensorType, from_numpy
 
@@ -129,7 +129,9 @@ def tensor_type(given: Any, span: Span | None = None, shape: Any = None) -> Tens
     if isinstance(given, str) and "[" in given:
         match = _TYPE.fullmatch(given)
         if match is None:
-            raise UserError(error("bad-argument", f'"{given}" is not a type', span, help='a type is a dtype and a shape: "f64[n, 3]", "i64"'))
+            raise UserError(
+                error("bad-argument", f'"{given}" is not a type', span, help='a type is a dtype and a shape: "f64[n, 3]", "i64"')
+            )
         given, inner = match.groups()
         sizes = split_top(inner) if inner and inner.strip() else ()
     if isinstance(given, str):
@@ -177,7 +179,11 @@ def operand(x: Any) -> Any:
         except (TypeError, ValueError, RuntimeError, BufferError) as e:
             raise Bad("wrong-type", f"a {type(x).__name__} cannot be read as an array: {e}") from None
     if callable(x):
-        raise Bad("wrong-type", f"a tensor is wanted here, and this is the function `{getattr(x, '__name__', x)}`", "call it: its result is a tensor")
+        raise Bad(
+            "wrong-type",
+            f"a tensor is wanted here, and this is the function `{getattr(x, '__name__', x)}`",
+            "call it: its result is a tensor",
+        )
     raise Bad("wrong-type", f"a tensor is wanted here, and this is {_words(x)}")
 
 
@@ -205,7 +211,8 @@ def _listed(items: Sequence[Any], depth: int = 0) -> Any:
         shapes = {m.shape for m in made}
         if len(shapes) > 1:
             raise Bad("ragged-literal", f"the elements of this list have different shapes: {', '.join(map(str, sorted(shapes)))}")
-        kind = max((m.kind for m in made), key=("bool", "int", "float").index, default="float")
+        kinds = {m.kind for m in made}
+        kind: LiteralKind = "float" if "float" in kinds or not kinds else "int" if "int" in kinds else "bool"
         return Literal(kind, np.array([m.value for m in made], {"bool": bool, "int": None, "float": np.float64}[kind]))
     return Several(tuple(made))
 
@@ -265,7 +272,11 @@ def argument(x: Any, parameter: inspect.Parameter, span: Span | None) -> Any:
         return None if x is None else operand(x)
     if kind == "operands":
         if isinstance(x, Handle) and parameter.name != "seed":
-            raise Bad("bad-argument", f"a list of tensors is wanted as `{parameter.name}`, and this is one tensor", "put them into a list: `[a, b]`")
+            raise Bad(
+                "bad-argument",
+                f"a list of tensors is wanted as `{parameter.name}`, and this is one tensor",
+                "put them into a list: `[a, b]`",
+            )
         if isinstance(x, np.ndarray) and x.ndim:
             return [operand(i) for i in x]
         return [operand(i) for i in x] if isinstance(x, list | tuple) else None if x is None else operand(x)

@@ -1,8 +1,8 @@
 """Declarations: inputs, parameters, states, constants, dims.
 
-    x = input("x", "f64[n]")
-    w = param("w", "f64[3]", 0.1)          # the initial value stretches to the type
-    n = dim("n", at_least=2)               # a size: in shapes, in arithmetic with sizes, as an i64 in expressions
+x = input("x", "f64[n]")
+w = param("w", "f64[3]", 0.1)          # the initial value stretches to the type
+n = dim("n", at_least=2)               # a size: in shapes, in arithmetic with sizes, as an i64 in expressions
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _initial(name: str, t: TensorType, value: Any, place: Place | None) -> tuple
 def fitted(cx: Surface, x: Any, t: TensorType, what: str) -> Value:
     """A value or literal as one of a type: stretched to the shape, converted within its kind. Raises `InferError`."""
     if isinstance(x, Literal):
-        if x.kind == "float" and not t.dtype.floating or (x.kind != "bool" and t.dtype.kind == "bool"):
+        if (x.kind == "float" and not t.dtype.floating) or (x.kind != "bool" and t.dtype.kind == "bool"):
             raise InferError("wrong-dtype", f"{what} is {t.dtype}, and this is a {'fraction' if x.kind == 'float' else 'number'}")
         v = cx.literal(x, t.dtype)
     else:
@@ -128,7 +128,9 @@ def _kept(kind: str, name: str, type: Any, value: Any, shape: Any) -> Tensor:
     if value is None and isinstance(type, np.ndarray | np.generic | Handle | float | int | list) and not isinstance(type, DType):
         value, type = type, None
     if value is None:
-        raise UserError(error("missing-argument", f"{what} has an initial value", place, help=f'give it one: `dfg.{kind}("{name}", {type!r}, 0.0)`'))
+        raise UserError(
+            error("missing-argument", f"{what} has an initial value", place, help=f'give it one: `dfg.{kind}("{name}", {type!r}, 0.0)`')
+        )
     if type is None:
         made = asarray(value)
         type = made.type

@@ -158,7 +158,14 @@ def _by_name(signature: inspect.Signature, args: Sequence[Any]) -> dict[str, Any
 
 
 def _name_axes(
-    name: str, axis: str, position: int, converted: list[Any], named: dict[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any], place: Place | None
+    name: str,
+    axis: str,
+    position: int,
+    converted: list[Any],
+    named: dict[str, Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    place: Place | None,
 ) -> None:
     given = named.get(axis) if axis in named else converted[position] if position < len(converted) else None
     if not isinstance(given, Dim | str) and not (isinstance(given, tuple) and any(isinstance(g, Dim | str) for g in given)):
@@ -230,20 +237,32 @@ def refusal(e: InferError, place: Place | None, args: Sequence[Any], named: Mapp
             span = None if k is None else argument_span(parts, k)
         label = origin(x, words)
         if label is None and span is not None and x is not None:
-            label = Label(span, words if words == "this one" or ":" in words or words.startswith("this") else f"this is {_kind(x)}: {words}")
+            label = Label(
+                span, words if words == "this one" or ":" in words or words.startswith("this") else f"this is {_kind(x)}: {words}"
+            )
         if words == "this one" and span is not None:
             primary = span
             continue
         if label is not None and label not in labels:
             labels.append(label)
-    if shapes and parts.operator is not None and place is not None and e.message.startswith("cannot broadcast") and len(parts.operands) == 2:
+    if (
+        shapes
+        and parts.operator is not None
+        and place is not None
+        and e.message.startswith("cannot broadcast")
+        and len(parts.operands) == 2
+    ):
         if "(" not in parts.operator.text and not parts.operator.text.isidentifier():
             primary = parts.operator
             labels.append(Label(place, "these two axes are aligned, and neither is 1"))
     help = python_words(e.help)
     if e.dim_fact is not None:
         help = help or f"if this always holds, say so before the inputs: `{fact_call(e.dim_fact)}`; it is verified when sizes arrive"
-    return located(error(e.code, python_words(e.message) or "", primary, labels=[x for x in labels if x.span != primary or len(labels) == 1], help=help))
+    return located(
+        error(
+            e.code, python_words(e.message) or "", primary, labels=[x for x in labels if x.span != primary or len(labels) == 1], help=help
+        )
+    )
 
 
 def located(d: Diagnostic) -> Diagnostic:
@@ -260,7 +279,9 @@ def _kind(x: Any) -> str:
         made = operand(x)
     except Bad:
         return f"a {type(x).__name__}"
-    return str(TensorType(made.dtype, made.array.shape)) if isinstance(made, Constant) else f"the number {x}" if np.ndim(x) == 0 else "a list"
+    return (
+        str(TensorType(made.dtype, made.array.shape)) if isinstance(made, Constant) else f"the number {x}" if np.ndim(x) == 0 else "a list"
+    )
 
 
 def fact_call(line: str) -> str:
@@ -275,12 +296,12 @@ def fact_call(line: str) -> str:
     return f'dfg.dim("{left}", {word}={right})' if right.isdigit() else f'dfg.dim("{left}", {word}="{right}")'
 
 
-_WORDS: Final = (
+_WORDS: Final[tuple[tuple[re.Pattern[str], Any], ...]] = (
     (re.compile(r"`(bool|u8|i32|i64|f16|bf16|f32|f64)\(…\)`"), r'`.astype("\1")`'),
     (re.compile(r"`and`, `or`, `not`"), "`&`, `|`, `~`"),
     (re.compile(r"`not x`"), "`~x`"),
     (re.compile(r"\bnone\b"), "None"),
-    (re.compile(r"`(\w+)` takes bool"), lambda m: f"`{ {'and': '&', 'or': '|', 'not': '~'}.get(m[1], m[1])}` takes bool"),
+    (re.compile(r"`(\w+)` takes bool"), lambda m: f"`{ {'and': '&', 'or': '|', 'not': '~'}.get(m[1], m[1]) }` takes bool"),
 )
 
 
@@ -289,7 +310,7 @@ def python_words(text: str | None) -> str | None:
     if text is None:
         return None
     for pattern, new in _WORDS:
-        text = pattern.sub(new, text)  # type: ignore[arg-type]
+        text = pattern.sub(new, text)
     return text
 
 

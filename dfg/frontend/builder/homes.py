@@ -147,7 +147,9 @@ class Conflict(Exception):
                 "duplicate-name",
                 f"`{name}` is declared twice, {why}",
                 second.span,
-                labels=[Label(first.span, f"`{name}` is declared here first")] if first.span is not None and first.span != second.span else [],
+                labels=[Label(first.span, f"`{name}` is declared here first")]
+                if first.span is not None and first.span != second.span
+                else [],
                 help="give one of them another name: a name stands for one thing in a program",
             )
         )
@@ -209,7 +211,11 @@ def _check_leaves(a: Home, b: Home) -> None:
         p, q = small.graph.values[leaf.index].type, large.graph.values[other.index].type
         if p != q and small.declarations == large.declarations:
             raise Conflict(name, first, second, f"as {p if first is leaf else q} and as {q if first is leaf else p}")
-        if leaf.initial is not None and other.initial is not None and not _same(small.graph.values[leaf.initial], large.graph.values[other.initial]):
+        if (
+            leaf.initial is not None
+            and other.initial is not None
+            and not _same(small.graph.values[leaf.initial], large.graph.values[other.initial])
+        ):
             raise Conflict(name, first, second, "with different initial values")
 
 
@@ -325,14 +331,14 @@ def region_of(loss: Handle, others: Sequence[Handle]) -> Region | None:
 def gather(handles: Sequence[Handle], region: Region | None, declarations: Declarations) -> Home:
     """The home that values of these tensors are emitted in: theirs combined, or the region's."""
     if region is not None:
-        home = region.current()
+        body = region.current()
         for h in handles:
             declarations = union(declarations, h._resolve()[0].declarations)
-        return under(home, union(home.declarations, declarations))
-    home = None
+        return under(body, union(body.declarations, declarations))
+    home: Home | None = None
     for h in handles:
         other = h._resolve()[0]
-        home = other if home is None else merge(home, other) if other is not home else home
+        home = other if home is None else merge(home, other)
     if home is None:
         return Home(declarations)
     return under(home, union(home.declarations, declarations))

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from dfg.diagnostics import Label, UserError, error
 from dfg.dims import Dim, DimLike
-from dfg.frontend.builder.convert import Bad, Several, lower, operand, size
+from dfg.frontend.builder.convert import Bad, dims_used, handles_in, lower, operand
 from dfg.frontend.builder.emit import bad, build, origin, surface, tensor
 from dfg.frontend.builder.homes import LOCK, REGION, Handle, Region, open_region, region_for, value_in
 from dfg.frontend.builder.places import Place, here
-from dfg.frontend.builder.sizes import Declarations, union
+from dfg.frontend.builder.sizes import Declarations, size, union
 from dfg.frontend.builder.tensor import Tensor
 from dfg.ir import InferError, Value, seal
 from dfg.ops.base import project
@@ -53,7 +53,9 @@ def flatten(x: Any) -> tuple[list[Any], Tree]:
     if isinstance(x, tuple) or (isinstance(x, list) and any(isinstance(i, Handle | tuple | list | dict) for i in x)):
         pairs = [flatten(v) for v in x]
         kind = "list" if isinstance(x, list) else "tuple"
-        return [leaf for leaves, _ in pairs for leaf in leaves], Tree(kind, (type(x),) if hasattr(x, "_fields") else (), tuple(t for _, t in pairs))
+        return [leaf for leaves, _ in pairs for leaf in leaves], Tree(
+            kind, (type(x),) if hasattr(x, "_fields") else (), tuple(t for _, t in pairs)
+        )
     return [x], LEAF
 
 
@@ -98,12 +100,24 @@ def _operands(items: Sequence[Any], place: Place | None) -> list[Any]:
     return made
 
 
+def as_tensor(given: Any, place: Place | None, t: TensorType | None = None, what: str = "") -> Tensor:
+    """A converted operand as a tensor: as it is, or converted and stretched to a type."""
+    if isinstance(given, Tensor) and t is None:
+        return given
+
+    def emit(cx: Surface, of: Callable[[Handle], Value]) -> Value:
+        v = lower(given, cx, of)
+        if t is None:
+            return cx.value(v)
+        v = cx.literal(v, t.dtype) if isinstance(v, Literal) else cx.cast(v, t.dtype, what)
+        return cx.stretch(v, t.shape)
+
+    return build(handles_in([given]), emit, names=dims_used([given]), place=place)  # type: ignore[no-any-return]
+
+
 def _tensors(items: Sequence[Any], place: Place | None) -> list[Tensor]:
     """Things gone through: tensors."""
-    out = []
-    for x, given in zip(_operands(items, place), items, strict=True):
-        out.append(x if isinstance(x, Tensor) else build([], lambda cx, of, x=x: cx.value(lower(x, cx, of)), place=place, call=[given]))
-    return out
+    return [as_tensor(x, place) for x in _operands(items, place)]
 
 
 def scan(f: Callable[[Any, Any], Any], init: Any, xs: Any = None, *, length: Any = None, reverse: bool = False) -> tuple[Any, Any]:
@@ -113,11 +127,13 @@ def scan(f: Callable[[Any, Any], Any], init: Any, xs: Any = None, *, length: Any
     starts, carry_tree = flatten(init)
     given, xs_tree = flatten(xs)
     elements = _tensors(given, place)
-    given_starts: list[Any] = [s if isinstance(s, Handle | Literal | Several) else s for s in _operands(starts, place)]
+    given_starts = _operands(starts, place)
     steps = _length(elements, length, place)
     types: list[TensorType | None] = [None] * len(given_starts)
     for _ in range(ROUNDS):
-        begun = _start(given_starts, types, place)
+        begun = [
+            as_tensor(x, place, t, f"the carry is {t.dtype}" if t is not None else "") for x, t in zip(given_starts, types, strict=True)
+        ]
         region, outputs, y_tree, n_carries = _trace(f, begun, carry_tree, elements, xs_tree, place)
         now = [t.type for t in begun]
         wanted = [_grown(a, o.type, s, region, place) for a, o, s in zip(now, outputs[:n_carries], given_starts, strict=True)]
@@ -125,7 +141,11 @@ def scan(f: Callable[[Any, Any], Any], init: Any, xs: Any = None, *, length: Any
             break
         types = list(wanted)
     else:
-        raise UserError(error("carry-type", f"a carry begins as {now[0]} and grows at every step", place, help="keep its shape the same from step to step"))
+        raise UserError(
+            error(
+                "carry-type", f"a carry begins as {now[0]} and grows at every step", place, help="keep its shape the same from step to step"
+            )
+        )
     made = _emit(region, begun, elements, outputs, n_carries, steps, reverse, place)
     return unflatten(made[:n_carries], carry_tree), unflatten(made[n_carries:], y_tree)
 
@@ -140,26 +160,23 @@ def _length(elements: Sequence[Tensor], length: Any, place: Place | None) -> Dim
         if not x.ndim:
             label = origin(x, "")
             raise UserError(
-                error("rank-mismatch", "`scan` goes through the leading axis of a tensor, and this is a scalar", place, labels=[label] if label is not None else [])
+                error(
+                    "rank-mismatch",
+                    "`scan` goes through the leading axis of a tensor, and this is a scalar",
+                    place,
+                    labels=[label] if label is not None else [],
+                )
             )
     return first.shape[0]
 
 
-def _start(given: Sequence[Any], types: Sequence[TensorType | None], place: Place | None) -> list[Tensor]:
-    """The starts of the carries, of the types that the body needs."""
-
-    def one(cx: Surface, of: Callable[[Handle], Value], x: Any, t: TensorType | None) -> Value:
-        v = lower(x, cx, of)
-        if t is None:
-            return cx.value(v)
-        v = cx.literal(v, t.dtype) if isinstance(v, Literal) else cx.cast(v, t.dtype, f"the carry is {t.dtype}")
-        return cx.stretch(v, t.shape)
-
-    return [build([x] if isinstance(x, Handle) else [], lambda cx, of, x=x, t=t: one(cx, of, x, t), place=place) for x, t in zip(given, types, strict=True)]
-
-
 def _trace(
-    f: Callable[[Any, Any], Any], carries: Sequence[Tensor], carry_tree: Tree, elements: Sequence[Tensor], xs_tree: Tree, place: Place | None
+    f: Callable[[Any, Any], Any],
+    carries: Sequence[Tensor],
+    carry_tree: Tree,
+    elements: Sequence[Tensor],
+    xs_tree: Tree,
+    place: Place | None,
 ) -> tuple[Region, list[Tensor], Tree, int]:
     """Call the function with tensors that stand for one step; its results in the body."""
     with LOCK:
@@ -189,12 +206,22 @@ def _trace(
         result = f(unflatten(args[:n], carry_tree), unflatten(args[n:], xs_tree))
         if not isinstance(result, tuple) or len(result) != 2:
             raise UserError(
-                error("arity", f"the body of `scan` gives two things, (carry, stacked), and this gives {_what(result)}", place, help="return `(carry, None)` to stack nothing")
+                error(
+                    "arity",
+                    f"the body of `scan` gives two things, (carry, stacked), and this gives {_what(result)}",
+                    place,
+                    help="return `(carry, None)` to stack nothing",
+                )
             )
         carry, tree = flatten(result[0])
         if tree != carry_tree:
             raise UserError(
-                error("structure-mismatch", f"the carry begins as {shown(carry_tree)}, and the body gives {shown(tree)}", place, help="give the carries in their structure")
+                error(
+                    "structure-mismatch",
+                    f"the carry begins as {shown(carry_tree)}, and the body gives {shown(tree)}",
+                    place,
+                    help="give the carries in their structure",
+                )
             )
         ys, y_tree = flatten(result[1])
         outputs = [_inside(x, region, place) for x in (*carry, *ys)]
@@ -219,7 +246,7 @@ def _inside(x: Any, region: Region, place: Place | None) -> Tensor:
         def emit(cx: Surface, of: Callable[[Handle], Value]) -> Value:
             return cx.value(lower(given, cx, of))
 
-        return build([given] if isinstance(given, Handle) else [], emit, place=place)  # type: ignore[no-any-return]
+        return build(handles_in([given]), emit, names=dims_used([given]), place=place)  # type: ignore[no-any-return]
 
 
 def _grown(start: TensorType, result: TensorType, given: Any, region: Region, place: Place | None) -> TensorType:
@@ -238,7 +265,9 @@ def _grown(start: TensorType, result: TensorType, given: Any, region: Region, pl
                 f"a carry begins as {start} and becomes {result}",
                 place,
                 labels=[Label(label.span, f"it begins as {start}")] if label is not None else [],
-                help=f"give the body's result the type of the start: `.astype(\"{start.dtype}\")`" if fits else "a carry keeps its shape from step to step",
+                help=f'give the body\'s result the type of the start: `.astype("{start.dtype}")`'
+                if fits
+                else "a carry keeps its shape from step to step",
             )
         )
     return result.with_dtype(d)
@@ -333,9 +362,9 @@ def _front(x: Tensor, axis: int, place: Place | None) -> Tensor:
     if not -x.ndim <= axis < x.ndim:
         raise UserError(error("bad-argument", f"`vmap`: there is no axis {axis} of {x.type}", place))
     k = axis % x.ndim
-    return x if k == 0 else surface("permute_dims", [x, (k, *[a for a in range(x.ndim) if a != k])])  # type: ignore[no-any-return]
+    return x if k == 0 else surface("permute_dims", [x, (k, *[a for a in range(x.ndim) if a != k])])
 
 
 def _back(x: Tensor, axis: int) -> Tensor:
     k = axis % x.ndim
-    return x if k == 0 else surface("permute_dims", [x, (*range(1, k + 1), 0, *range(k + 1, x.ndim))])  # type: ignore[no-any-return]
+    return x if k == 0 else surface("permute_dims", [x, (*range(1, k + 1), 0, *range(k + 1, x.ndim))])

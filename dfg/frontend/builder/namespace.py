@@ -7,6 +7,7 @@ standard thus builds a program: `xp = x.__array_namespace__(); xp.sum(xp.exp(x),
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import Any, Final
@@ -25,11 +26,32 @@ from dfg.ops.surface import FUNCTIONS
 from dfg.types import DType, promote
 
 VERSIONS: Final = ("2021.12", "2022.12", "2023.12", "2024.12")
-LINALG: Final = (
-    "matmul matrix_transpose solve qr cholesky inv det slogdet svd svdvals eigh eigvalsh pinv trace diagonal outer cross matrix_norm vector_norm vecdot tensordot "
-    "matrix_power matrix_rank"
-).split()
-KINDS: Final = {
+LINALG: Final = [
+    "matmul",
+    "matrix_transpose",
+    "solve",
+    "qr",
+    "cholesky",
+    "inv",
+    "det",
+    "slogdet",
+    "svd",
+    "svdvals",
+    "eigh",
+    "eigvalsh",
+    "pinv",
+    "trace",
+    "diagonal",
+    "outer",
+    "cross",
+    "matrix_norm",
+    "vector_norm",
+    "vecdot",
+    "tensordot",
+    "matrix_power",
+    "matrix_rank",
+]
+KINDS: Final[dict[str, Callable[[DType], bool]]] = {
     "bool": lambda d: d.kind == "bool",
     "signed integer": lambda d: d.kind == "int" and d.name != "u8",
     "unsigned integer": lambda d: d.name == "u8",
@@ -59,7 +81,7 @@ def isdtype(dtype: Any, kind: Any) -> bool:
     if isinstance(kind, tuple):
         return any(isdtype(d, k) for k in kind)
     if isinstance(kind, str) and kind in KINDS:
-        return bool(KINDS[kind](d))
+        return KINDS[kind](d)
     return d is dtype_of(kind, here())
 
 
@@ -123,30 +145,33 @@ def _without_device(name: str) -> Any:
 @cache
 def _module() -> Namespace:
     xp = Namespace("dfg.xp", __doc__)
-    xp.__dict__.update(
-        {
-            **NUMPY_NAMES,
-            "pi": math.pi,
-            "e": math.e,
-            "inf": math.inf,
-            "nan": math.nan,
-            "newaxis": None,
-            "asarray": asarray,
-            "isdtype": isdtype,
-            "astype": astype,
-            "result_type": result_type,
-            "can_cast": can_cast,
-            "broadcast_arrays": lambda *arrays: _broadcast_arrays(arrays),
-            "finfo": lambda d: np.finfo((d.value.dtype if isinstance(d, Handle) else dtype_of(d, here())).np),
-            "iinfo": lambda d: np.iinfo((d.value.dtype if isinstance(d, Handle) else dtype_of(d, here())).np),
-            "empty": _without_device("zeros"),
-            "empty_like": _without_device("zeros_like"),
-            **{n: _without_device(n) for n in ("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "arange", "eye", "linspace") if n in FUNCTIONS},
-            "__array_api_version__": VERSIONS[-1],
-            "__array_namespace_info__": lambda: _Info(),
-            "linalg": Namespace("dfg.xp.linalg"),
-        }
-    )
+    contents: dict[str, Any] = {
+        **NUMPY_NAMES,
+        "pi": math.pi,
+        "e": math.e,
+        "inf": math.inf,
+        "nan": math.nan,
+        "newaxis": None,
+        "asarray": asarray,
+        "isdtype": isdtype,
+        "astype": astype,
+        "result_type": result_type,
+        "can_cast": can_cast,
+        "broadcast_arrays": lambda *arrays: _broadcast_arrays(arrays),
+        "finfo": lambda d: np.finfo((d.value.dtype if isinstance(d, Handle) else dtype_of(d, here())).np),
+        "iinfo": lambda d: np.iinfo((d.value.dtype if isinstance(d, Handle) else dtype_of(d, here())).np),
+        "empty": _without_device("zeros"),
+        "empty_like": _without_device("zeros_like"),
+        **{
+            n: _without_device(n)
+            for n in ("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "arange", "eye", "linspace")
+            if n in FUNCTIONS
+        },
+        "__array_api_version__": VERSIONS[-1],
+        "__array_namespace_info__": lambda: _Info(),
+        "linalg": Namespace("dfg.xp.linalg"),
+    }
+    xp.__dict__.update(contents)
     xp.linalg.__dict__.update({n: function(n) for n in LINALG if n in FUNCTIONS})
     return xp
 
@@ -166,5 +191,7 @@ def _broadcast_arrays(arrays: Any) -> list[Any]:
 def namespace(version: str | None = None) -> Namespace:
     """The namespace, of a version of the standard."""
     if version is not None and version not in VERSIONS:
-        raise UserError(error("bad-argument", f"the array API standard {version!r} is not known here", here(), help=f"known are {', '.join(VERSIONS)}"))
+        raise UserError(
+            error("bad-argument", f"the array API standard {version!r} is not known here", here(), help=f"known are {', '.join(VERSIONS)}")
+        )
     return _module()

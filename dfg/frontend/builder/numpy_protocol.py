@@ -23,7 +23,14 @@ from dfg.ops.surface import FUNCTIONS, role
 MODULES: Final = (np, np.linalg)
 REDUCTIONS: Final = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any"}
 ACCUMULATIONS: Final = {"add": "cumulative_sum", "multiply": "cumulative_prod"}
-SPELLINGS: Final = {"a_min": "min", "a_max": "max", "ddof": "correction", "decimals": "digits", "fill_value": "fill_value", "condlist": "condition"}
+SPELLINGS: Final = {
+    "a_min": "min",
+    "a_max": "max",
+    "ddof": "correction",
+    "decimals": "digits",
+    "fill_value": "fill_value",
+    "condlist": "condition",
+}
 """Parameters that NumPy and the array API call differently."""
 OLD_NAMES: Final = {
     "absolute": "abs", "fabs": "abs", "true_divide": "divide", "invert": "bitwise_invert", "conjugate": "positive", "rint": "round", "around": "round",
@@ -31,7 +38,13 @@ OLD_NAMES: Final = {
     "mod": "remainder", "swapaxes": "moveaxis",
 }  # fmt: skip
 """NumPy's older names, where NumPy does not itself know the newer one for the same object."""
-BOOLEAN: Final = {"bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_invert": "logical_not", "bitwise_xor": "not_equal", "logical_xor": "not_equal"}
+BOOLEAN: Final = {
+    "bitwise_and": "logical_and",
+    "bitwise_or": "logical_or",
+    "bitwise_invert": "logical_not",
+    "bitwise_xor": "not_equal",
+    "logical_xor": "not_equal",
+}
 
 
 @cache
@@ -107,10 +120,13 @@ def ufunc(func: Any, method: str, inputs: Sequence[Any], kwargs: Mapping[str, An
     found = surface_name(func)
     if method == "outer" and found is not None and len(inputs) == 2:
         a, b = inputs
-        shape = (*np.shape(a), *[1] * np.ndim(b)) if not isinstance(a, Handle) else (*a.shape, *[1] * len(np.shape(b) if not isinstance(b, Handle) else b.shape))  # type: ignore[attr-defined]
-        return surface(found, [surface("reshape", [a, shape]), b])
+        return surface(found, [surface("reshape", [a, (*_shape(a), *[1] * _rank(b))]), b])
     if method != "__call__":
-        refuse("unknown-op", f"`np.{name}.{method}` works on numbers, and has no counterpart for tensors of a program", help=_reduction_help(name, method))
+        refuse(
+            "unknown-op",
+            f"`np.{name}.{method}` works on numbers, and has no counterpart for tensors of a program",
+            help=_reduction_help(name, method),
+        )
     if all(_truth(x) for x in inputs):
         found = BOOLEAN.get(name) or BOOLEAN.get(found or "") or found
     if name == "square":
@@ -140,11 +156,18 @@ def _truth(x: Any) -> bool:
 def refuse_memory(title: str, kwargs: Mapping[str, Any]) -> None:
     """`out=` and `where=` write into memory, which a program has none of."""
     if kwargs.get("out") is not None:
-        refuse("surplus-argument", f"`{title}` of tensors takes no `out`: nothing is written into while a program is described",
-               help="use the result; where it is stored is decided when the program is compiled")
+        refuse(
+            "surplus-argument",
+            f"`{title}` of tensors takes no `out`: nothing is written into while a program is described",
+            help="use the result; where it is stored is decided when the program is compiled",
+        )
     where = kwargs.get("where", True)
     if where is not True and where is not np._NoValue:
-        refuse("surplus-argument", f"`{title}` of tensors takes no `where`", help="choose the elements: `dfg.where(p, f(x), x)`, or `dfg.sum(dfg.where(p, x, 0))`")
+        refuse(
+            "surplus-argument",
+            f"`{title}` of tensors takes no `where`",
+            help="choose the elements: `dfg.where(p, f(x), x)`, or `dfg.sum(dfg.where(p, x, 0))`",
+        )
 
 
 # --- functions -------------------------------------------------------------------------------------------------------------------------
@@ -203,14 +226,18 @@ def translate(title: str, found: str, signature: inspect.Signature, bound: inspe
         if key == "out" or key == "where":
             refuse_memory(title, {key: x})
         near = [n for n, q in ours.items() if not role(q).startswith("operand")]
-        refuse("surplus-argument", f"`{title}` of tensors takes no `{key}`", help=f"it takes {', '.join(f'`{n}`' for n in near)}" if near else None)
+        refuse(
+            "surplus-argument",
+            f"`{title}` of tensors takes no `{key}`",
+            help=f"it takes {', '.join(f'`{n}`' for n in near)}" if near else None,
+        )
     # Positions where they are known, for messages that count operands
     lead: list[Any] = []
     for q in ours.values():
         if positional or q.name not in named or q.kind is q.VAR_POSITIONAL:
             break
         lead.append(named.pop(q.name))
-    named = {k: v for k, v in named.items() if not (v is np._NoValue)}
+    named = {k: v for k, v in named.items() if v is not np._NoValue}
     return [*lead, *positional], named
 
 
@@ -219,12 +246,18 @@ def method(name: str, x: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     refuse_memory(f"x.{name}", kwargs)
     kwargs = {k: v for k, v in kwargs.items() if k not in ("out", "where")}
     parameters = list(FUNCTIONS[name].signature.parameters.values())
-    if len(args) > 1 and len(parameters) >= 2 and role(parameters[1]) in ("shape", "static", "axes") and all(not isinstance(a, list | tuple) for a in args):
-        if name in ("reshape", "transpose", "permute_dims"):
-            args = [tuple(args)]
+    if (
+        len(args) > 1
+        and len(parameters) == 2
+        and role(parameters[1]) in ("shape", "static", "axes")
+        and not any(isinstance(a, list | tuple) for a in args)
+    ):
+        args = [tuple(args)]  # `x.reshape(2, 3)`, `x.transpose(1, 0)`
     if name == "dot":
         return surface("matmul", [x, *args])
-    return surface(name, [x, *args], {SPELLINGS.get(k, k) if k not in FUNCTIONS[name].signature.parameters else k: v for k, v in kwargs.items()})
+    return surface(
+        name, [x, *args], {SPELLINGS.get(k, k) if k not in FUNCTIONS[name].signature.parameters else k: v for k, v in kwargs.items()}
+    )
 
 
 def _joined(axis_of: Callable[[int], int], least: int) -> Callable[..., Any]:
@@ -236,7 +269,7 @@ def _joined(axis_of: Callable[[int], int], least: int) -> Callable[..., Any]:
 
 
 def _shape(x: Any) -> tuple[Any, ...]:
-    return x.shape if isinstance(x, Handle) else np.shape(x)  # type: ignore[attr-defined, no-any-return]
+    return x.value.shape if isinstance(x, Handle) else np.shape(x)
 
 
 def _rank(x: Any) -> int:

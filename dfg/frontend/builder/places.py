@@ -77,15 +77,15 @@ class Place(Span):
         return found
 
     @property
-    def source(self) -> Source:  # type: ignore[override]
+    def source(self) -> Source:
         return self._resolve()[0]
 
     @property
-    def start(self) -> int:  # type: ignore[override]
+    def start(self) -> int:
         return self._resolve()[1]
 
     @property
-    def stop(self) -> int:  # type: ignore[override]
+    def stop(self) -> int:
         return self._resolve()[2]
 
     @property
@@ -244,7 +244,9 @@ def anatomy(span: Span | None) -> Anatomy:
         return span.start + starts[line - 1] + len(lines[line - 1].encode()[:column].decode(errors="ignore")) - 1
 
     def of(part: ast.expr) -> Span:
-        return Span(span.source, at(part.lineno, part.col_offset), at(part.end_lineno or part.lineno, part.end_col_offset or part.col_offset))
+        return Span(
+            span.source, at(part.lineno, part.col_offset), at(part.end_lineno or part.lineno, part.end_col_offset or part.col_offset)
+        )
 
     def between(left: ast.expr, right: ast.expr, op: ast.AST) -> Span | None:
         begin, end = of(left).stop, of(right).start
@@ -279,7 +281,11 @@ def statement(span: Span) -> ast.stmt | None:
     line = span.source.position(span.start)[0]
     best: ast.stmt | None = None
     for node in ast.walk(tree):
-        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno) and (best is None or node.lineno >= best.lineno):
+        if (
+            isinstance(node, ast.stmt)
+            and node.lineno <= line <= (node.end_lineno or node.lineno)
+            and (best is None or node.lineno >= best.lineno)
+        ):
             best = node
     return best
 

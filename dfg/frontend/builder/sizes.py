@@ -84,7 +84,7 @@ def size(given: Any, what: str, span: Span | None) -> DimLike:
     if isinstance(given, bool) or not isinstance(given, int | str | Dim):
         index = getattr(given, "__index__", None)
         if index is None or isinstance(given, bool):
-            raise UserError(error("bad-argument", f"{what} is an integer, a dim or a text such as \"2*n\", not {given!r}", span))
+            raise UserError(error("bad-argument", f'{what} is an integer, a dim or a text such as "2*n", not {given!r}', span))
         return int(index())
     if isinstance(given, str):
         try:

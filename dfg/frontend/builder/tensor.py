@@ -84,7 +84,9 @@ class Tensor(Handle):
                 "rank-mismatch",
                 f"`.T` is of a matrix, and this is {self.type}",
                 about=self,
-                help="`.mT` exchanges the last two axes, `dfg.permute_dims(x, axes)` any" if self.ndim > 2 else "a vector has one axis: there is nothing to exchange",
+                help="`.mT` exchanges the last two axes, `dfg.permute_dims(x, axes)` any"
+                if self.ndim > 2
+                else "a vector has one axis: there is nothing to exchange",
             )
         return surface("matrix_transpose", [self])  # type: ignore[no-any-return]
 
@@ -150,7 +152,11 @@ class Tensor(Handle):
 
     def __round__(self, digits: int | None = None) -> Any:
         if digits:
-            refuse("bad-argument", "`round` of a tensor rounds to whole numbers", help=f"scale it: `round(x * 10 ** {digits}) / 10 ** {digits}`")
+            refuse(
+                "bad-argument",
+                "`round` of a tensor rounds to whole numbers",
+                help=f"scale it: `round(x * 10 ** {digits}) / 10 ** {digits}`",
+            )
         return surface("round", [self])
 
     def __divmod__(self, other: Any) -> Any:
@@ -169,7 +175,12 @@ class Tensor(Handle):
         assigned(self)
 
     def __delitem__(self, key: Any) -> NoReturn:
-        refuse("pythonic-assignment", "a tensor does not change: no element can be deleted", about=self, help="join the parts that stay: `dfg.concat([x[:i], x[i + 1:]])`")
+        refuse(
+            "pythonic-assignment",
+            "a tensor does not change: no element can be deleted",
+            about=self,
+            help="join the parts that stay: `dfg.concat([x[:i], x[i + 1:]])`",
+        )
 
     # --- what needs numbers ----------------------------------------------------------------------------------------------------------
 
@@ -200,7 +211,12 @@ class Tensor(Handle):
         )
 
     def __contains__(self, item: Any) -> NoReturn:
-        refuse("not-static", "whether a tensor contains a number is not known while the program is described", about=self, help="`dfg.any(x == value)` computes it")
+        refuse(
+            "not-static",
+            "whether a tensor contains a number is not known while the program is described",
+            about=self,
+            help="`dfg.any(x == value)` computes it",
+        )
 
     def _number(self, what: str) -> NoReturn:
         refuse(
@@ -262,7 +278,12 @@ class Tensor(Handle):
 
 def _compare(name: str, x: Tensor, other: object) -> Any:
     if other is None or isinstance(other, str):
-        refuse("wrong-type", f"a tensor is compared with {other!r}", about=x, help="`x is None` tells whether it is there" if other is None else None)
+        refuse(
+            "wrong-type",
+            f"a tensor is compared with {other!r}",
+            about=x,
+            help="`x is None` tells whether it is there" if other is None else None,
+        )
     return surface(name, [x, other])
 
 
@@ -270,7 +291,9 @@ def _binary(name: str, whole: str | None = None) -> tuple[Callable[[Tensor, Any]
     """An operator and its reflection. `whole` names the function of integers where it is another."""
 
     def pick(x: Tensor, other: Any) -> str:
-        if whole is None or (x.dtype.kind == "bool" and (isinstance(other, bool) or getattr(getattr(other, "dtype", None), "kind", "") in ("bool", "b"))):
+        if whole is None or (
+            x.dtype.kind == "bool" and (isinstance(other, bool) or getattr(getattr(other, "dtype", None), "kind", "") in ("bool", "b"))
+        ):
             return name
         if whole in FUNCTIONS and x.dtype.kind != "float":
             return whole
@@ -365,7 +388,9 @@ def _items(key: Any) -> list[Any]:
         elif isinstance(k, slice):
             items.append(slice(*[b if b is None or isinstance(b, Handle) else _bound(b) for b in (k.start, k.stop, k.step)]))
         elif isinstance(k, bool | np.bool_):
-            raise Bad("wrong-dtype", "an index is a whole number or an array of them, not a truth value", "a mask selects through `dfg.where`")
+            raise Bad(
+                "wrong-dtype", "an index is a whole number or an array of them, not a truth value", "a mask selects through `dfg.where`"
+            )
         elif isinstance(k, int | np.integer):
             items.append(int(k))
         elif isinstance(k, Dim):
@@ -422,7 +447,9 @@ def _scalar(x: Any, cx: Surface, value: Callable[[Handle], Value]) -> Value | No
     return v
 
 
-def _index(x: Tensor, key: Any, emit: Callable[[Surface, Callable[[Handle], Value], list[Any]], Value], extra: Sequence[Any] = ()) -> Tensor:
+def _index(
+    x: Tensor, key: Any, emit: Callable[[Surface, Callable[[Handle], Value], list[Any]], Value], extra: Sequence[Any] = ()
+) -> Tensor:
     place = here()
     try:
         items = _items(key)
@@ -497,7 +524,13 @@ def assigned(x: Tensor) -> NoReturn:
     fix: Fix | None = None
     if place is not None and place.known and (node := statement(place)) is not None:
         source = place.source
-        target = node.targets[0] if isinstance(node, ast.Assign) and len(node.targets) == 1 else node.target if isinstance(node, ast.AugAssign) else None
+        target = (
+            node.targets[0]
+            if isinstance(node, ast.Assign) and len(node.targets) == 1
+            else node.target
+            if isinstance(node, ast.AugAssign)
+            else None
+        )
         if isinstance(target, ast.Subscript) and isinstance(node, ast.Assign | ast.AugAssign):
             base, index, value = (span_of(source, n).text for n in (target.value, target.slice, node.value))
             new: str | None = f"{base} = {base}.at[{index}].set({value})"
@@ -514,7 +547,20 @@ def assigned(x: Tensor) -> NoReturn:
     label = origin(x, "")
     if label is not None and label.span != place:
         labels.append(label)
-    raise UserError(located(error("pythonic-assignment", "a tensor does not change: its elements cannot be assigned", place, labels=labels, help=help, fix=fix)))
+    raise UserError(
+        located(
+            error(
+                "pythonic-assignment", "a tensor does not change: its elements cannot be assigned", place, labels=labels, help=help, fix=fix
+            )
+        )
+    )
 
 
-_SIGNS: Final[dict[type[ast.operator], str]] = {ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.FloorDiv: "//", ast.Mod: "%", ast.MatMult: "@"}
+_SIGNS: Final[dict[type[ast.operator], str]] = {
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.Pow: "**",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.MatMult: "@",
+}

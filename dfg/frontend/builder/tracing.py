@@ -1,18 +1,19 @@
 """`@function`: a program traced from Python that was written for NumPy or the array API.
 
-    @function("x: f64[n], w: f64")
-    def loss(x, w):
-        return np.sum(np.exp(w * x))
+@function("x: f64[n], w: f64")
+def loss(x, w):
+    return np.sum(np.exp(w * x))
 
-    loss(xt, wt)              # with tensors: its body, in their program; the parameters are targets of their own
-    loss.trace().graph        # the program of its own, traced once for a signature
-    loss(np.ones(3), 0.5)     # with arrays: compiled and run, once a layer above says how (`RUN`)
+loss(xt, wt)              # with tensors: its body, in their program; the parameters are targets of their own
+loss.trace().graph        # the program of its own, traced once for a signature
+loss(np.ones(3), 0.5)     # with arrays: compiled and run, once a layer above says how (`RUN`)
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -97,7 +98,9 @@ class Function:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as e:
             code = "missing-argument" if "missing" in str(e) else "surplus-argument"
-            raise UserError(error(code, f"`{self.f.__name__}`: {e}", place, help=f"it is called as {self.f.__name__}{self.signature}")) from None
+            raise UserError(
+                error(code, f"`{self.f.__name__}`: {e}", place, help=f"it is called as {self.f.__name__}{self.signature}")
+            ) from None
         bound.apply_defaults()
         return bound
 
@@ -105,7 +108,9 @@ class Function:
         place = here()
         bound = self._bind(args, kwargs, place)
         leaves, _ = flatten(list(bound.arguments.values()))
-        if any(isinstance(x, Handle) for x in leaves) or any(isinstance(x, Handle) for v in bound.arguments.values() for x in flatten(v)[0]):
+        if any(isinstance(x, Handle) for x in leaves) or any(
+            isinstance(x, Handle) for v in bound.arguments.values() for x in flatten(v)[0]
+        ):
             return self._inline(bound, place)
         arrays: dict[str, Any] = {}
         for name, x in bound.arguments.items():
@@ -115,7 +120,14 @@ class Function:
                 arrays[name] = np.asarray(x)
         trace = self._trace(bound, arrays, place)
         if not RUN:
-            raise UserError(error("missing-backend", f"`{self.f.__name__}` is given arrays, and nothing here runs programs", place, help="import dfg, which does"))
+            raise UserError(
+                error(
+                    "missing-backend",
+                    f"`{self.f.__name__}` is given arrays, and nothing here runs programs",
+                    place,
+                    help="import dfg, which does",
+                )
+            )
         return trace.results(RUN[-1](trace, arrays))
 
     def _traced(self, name: str, x: Any) -> bool:
@@ -163,7 +175,7 @@ class Function:
         return found
 
     def _call(self, arguments: Mapping[str, Any], bound: inspect.BoundArguments) -> Any:
-        fresh = inspect.BoundArguments(bound.signature, dict(bound.arguments))  # type: ignore[arg-type]
+        fresh = inspect.BoundArguments(bound.signature, OrderedDict(bound.arguments))
         fresh.arguments.update({n: arguments[n] for n in bound.arguments})
         return self.f(*fresh.args, **fresh.kwargs)
 
@@ -171,10 +183,19 @@ class Function:
         leaves, tree = flatten(result)
         if not leaves:
             raise UserError(
-                error("missing-result", f"`{self.f.__name__}` returns nothing", self.place, help="return a tensor, a tuple or a dictionary of them")
+                error(
+                    "missing-result",
+                    f"`{self.f.__name__}` returns nothing",
+                    self.place,
+                    help="return a tensor, a tuple or a dictionary of them",
+                )
             )
         title = self.f.__name__ if self.f.__name__.isidentifier() else "result"
-        if tree.kind == "dict" and all(p.kind == "leaf" for p in tree.parts) and all(isinstance(k, str) and k.isidentifier() for k in tree.keys):
+        if (
+            tree.kind == "dict"
+            and all(p.kind == "leaf" for p in tree.parts)
+            and all(isinstance(k, str) and k.isidentifier() for k in tree.keys)
+        ):
             return dict(zip(tree.keys, leaves, strict=True)), tree
         return {title: leaves[0]} if len(leaves) == 1 else {f"{title}_{k + 1}": x for k, x in enumerate(leaves)}, tree
 
@@ -274,7 +295,14 @@ def parse_signature(text: str, place: Place | None) -> dict[str, TensorType | No
         name, colon, rest = part.partition(":")
         name = name.strip()
         if not colon or not name.isidentifier():
-            raise UserError(error("syntax", f'"{part.strip()}" is no declaration of a parameter', place, help='write a name and a type: "x: f64[n], w: f64"'))
+            raise UserError(
+                error(
+                    "syntax",
+                    f'"{part.strip()}" is no declaration of a parameter',
+                    place,
+                    help='write a name and a type: "x: f64[n], w: f64"',
+                )
+            )
         if name in types:
             raise UserError(error("duplicate-name", f"the signature declares `{name}` twice", place))
         types[name] = tensor_type(rest, place)
