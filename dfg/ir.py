@@ -16,7 +16,7 @@ values and no separate fixpoint is needed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -49,7 +49,12 @@ class Operation(Protocol):
     def calculus(self) -> bool: ...
     @property
     def commutative(self) -> bool: ...
-    def infer(self, cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type: ...
+    @property
+    def known(self) -> bool: ...
+    @property
+    def repeats(self) -> bool: ...
+    @property
+    def infer(self) -> Callable[[Graph, tuple[Value, ...], tuple[Any, ...]], Type]: ...
 
 
 class InferError(Exception):
@@ -71,17 +76,21 @@ class InferError(Exception):
 class Value:
     """One value of a graph. Immutable; compared by identity. In rules, operators with another value or a Python number emit."""
 
-    __slots__ = ("attrs", "graph", "index", "op", "operands", "type")
+    __slots__ = ("attrs", "graph", "index", "known", "op", "operands", "type")
     op: Any
     type: Any
 
-    def __init__(self, graph: Graph, op: Operation, operands: tuple[Value, ...], attrs: tuple[Any, ...], type: Type, index: int) -> None:
+    def __init__(
+        self, graph: Graph, op: Operation, operands: tuple[Value, ...], attrs: tuple[Any, ...], type: Type, index: int, known: bool = False
+    ) -> None:
         self.graph = graph
         self.op = op
         self.operands = operands
         self.attrs = attrs
         self.type = type
         self.index = index
+        self.known = known
+        """Whether it is a constant or a repetition of one."""
 
     @property
     def dtype(self) -> DType:
@@ -247,13 +256,21 @@ class Roots:
 Rule = Callable[["Graph", tuple[Value, ...], tuple[Any, ...]], Value | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Emission rules by op: those tried always, and those tried only if an operand is a constant or a repetition of one."""
+
+    always: dict[Any, list[Rule]] = field(default_factory=dict)
+    constant: dict[Any, list[Rule]] = field(default_factory=dict)
+
+
 class Graph:
     """An append-only graph of interned values, its roots, and the side tables."""
 
-    def __init__(self, facts: Facts | None = None, rules: Mapping[Any, Sequence[Rule]] | None = None) -> None:
+    def __init__(self, facts: Facts | None = None, rules: Rules | None = None) -> None:
         self.values: list[Value] = []
         self.facts = Facts() if facts is None else facts
-        self.rules: Mapping[Any, Sequence[Rule]] | None = rules
+        self.rules: Rules | None = rules
         self.fired: dict[str, int] = {}
         """How often each rule has replaced a value."""
         self.roots = Roots()
@@ -278,10 +295,18 @@ class Graph:
         self._table: dict[tuple[Any, ...], Value] = {}
         self._lock = threading.RLock()
 
-    def emit(self, op: Operation, operands: tuple[Value, ...] = (), attrs: tuple[Any, ...] = ()) -> Value:
-        """The value of `op` on `operands`: an existing one if it is equal, else a new one with its inferred type. Raises `InferError`."""
-        if len(operands) == 2 and op.commutative and operands[0].index > operands[1].index:
-            key: tuple[Any, ...] = (op, attrs, operands[1].index, operands[0].index)
+    def emit(
+        self, op: Operation, operands: tuple[Value, ...] = (), attrs: tuple[Any, ...] = (), type: Type | None = None
+    ) -> Value:
+        """The value of `op` on `operands`: an existing one if it is equal, else a new one with its inferred type. Raises `InferError`.
+        `type` is given by passes that copy a value whose type they know."""
+        count = len(operands)
+        key: tuple[Any, ...]
+        if count == 2:
+            i, j = operands[0].index, operands[1].index
+            key = (op, attrs, j, i) if i > j and op.commutative else (op, attrs, i, j)
+        elif count == 1:
+            key = (op, attrs, operands[0].index)
         else:
             key = (op, attrs, *[o.index for o in operands])
         found = self._table.get(key)
@@ -289,20 +314,18 @@ class Graph:
             return found
         with self._lock:
             rules = self.rules
-            if rules is not None and op in rules:
-                for rule in rules[op]:
-                    better = rule(self, operands, attrs)
-                    if better is not None:
-                        name = rule.__name__
-                        self.fired[name] = self.fired.get(name, 0) + 1
-                        return better
+            if rules is not None and (better := self._rewrite(rules, op, operands, attrs)) is not None:
+                return better
             for o in operands:
                 if o.graph is not self:
                     raise InternalError(f"an operand of `{op.name}` belongs to another graph")
-            type = op.infer(self, operands, attrs)
-            index = len(self.values)
-            value = Value(self, op, operands, attrs, type, index)
-            self.values.append(value)
+            if type is None:
+                type = op.infer(self, operands, attrs)
+            values = self.values
+            index = len(values)
+            known = operands[0].known if count == 1 and op.repeats else not count and op.known
+            value = Value(self, op, operands, attrs, type, index, known)
+            values.append(value)
             self._table[key] = value
             if self.cursor is not None:
                 self.spans[index] = self.cursor
@@ -311,6 +334,29 @@ class Graph:
             if self.call:
                 self.calls[index] = self.call
             return value
+
+    def _rewrite(self, rules: Rules, op: Operation, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+        """What the first rule that fires gives. See Note [Emission rules]."""
+        table = rules.always.get(op)
+        if table is not None and (better := self._first(table, operands, attrs)) is not None:
+            return better
+        table = rules.constant.get(op)
+        if table is not None:
+            for o in operands:
+                if o.known:
+                    return self._first(table, operands, attrs)
+            if not operands:
+                return self._first(table, operands, attrs)
+        return None
+
+    def _first(self, table: Sequence[Rule], operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+        for rule in table:
+            better = rule(self, operands, attrs)
+            if better is not None:
+                name = rule.__name__
+                self.fired[name] = self.fired.get(name, 0) + 1
+                return better
+        return None
 
     def need(
         self,
@@ -375,7 +421,7 @@ class Graph:
                 result[o.index].append(v)
         return result
 
-    def like(self, rules: Mapping[Any, Sequence[Rule]] | None = None) -> Graph:
+    def like(self, rules: Rules | None = None) -> Graph:
         """An empty graph with the same facts and needed inequalities."""
         g = Graph(self.facts, rules)
         g.needs.update(self.needs)

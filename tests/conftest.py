@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
@@ -22,8 +21,6 @@ import golden_cases  # noqa: E402 - found through the line above, also when pyte
 
 os.environ.setdefault("DFG_VERIFY", "1")
 
-# The examples of the table of codes need the whole compiler.
-collect_ignore = [] if find_spec("dfg.api") else ["test_codes.py"]
 
 # A slow machine is no error, and a run of CI is the same run again tomorrow; `--hypothesis-profile explore` looks for new cases.
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)

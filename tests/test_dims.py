@@ -152,8 +152,27 @@ def test_must_be_one_form(left: str, right: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "2*n + 1", "n - 1", "48 - n", "n % 4", "4*(n//4)", "(n + 3)//4", "n*n", "n*m//4", "(n - m)//k", "min(n, 48)", "max(n, m) - 1",
-        "3*(n//4) + n % 4", "n//(m*k)", "-(n//4)", "m - n//4", "m*(n % 4)", "n % m", "n//m//(k + 1)", "-n", "min(n, m)//3",
+        "2*n + 1",
+        "n - 1",
+        "48 - n",
+        "n % 4",
+        "4*(n//4)",
+        "(n + 3)//4",
+        "n*n",
+        "n*m//4",
+        "(n - m)//k",
+        "min(n, 48)",
+        "max(n, m) - 1",
+        "3*(n//4) + n % 4",
+        "n//(m*k)",
+        "-(n//4)",
+        "m - n//4",
+        "m*(n % 4)",
+        "n % m",
+        "n//m//(k + 1)",
+        "-n",
+        "f.t + θ_2",
+        "min(n, m)//3",
     ],
 )
 def test_readable_text(text: str) -> None:
@@ -162,10 +181,19 @@ def test_readable_text(text: str) -> None:
     assert len(str(d)) <= len(text)
 
 
-@pytest.mark.parametrize(("text", "printed"), [("1 + 2*n", "2*n + 1"), ("n - (n//4)*4", "n % 4"), ("m*n - 4*m*(n//4)", "m*(n % 4)"),
-                                               ("d*(d - 1)//2", "(d*d + d)//2 - d"), ("-n + m", "m - n"),
-                                               ("max(n, m, k) - 1", "max(k, m, n) - 1"),
-                                               ("3*max(n, 5)", "3*max(n, 5)"), ("-min(n, 3)", "-min(n, 3)")])
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("1 + 2*n", "2*n + 1"),
+        ("n - (n//4)*4", "n % 4"),
+        ("m*n - 4*m*(n//4)", "m*(n % 4)"),
+        ("d*(d - 1)//2", "(d*d + d)//2 - d"),
+        ("-n + m", "m - n"),
+        ("max(n, m, k) - 1", "max(k, m, n) - 1"),
+        ("3*max(n, 5)", "3*max(n, 5)"),
+        ("-min(n, 3)", "-min(n, 3)"),
+    ],
+)
 def test_exact_text(text: str, printed: str) -> None:
     assert str(parse_dim(text)) == printed
 

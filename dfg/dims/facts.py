@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from dfg.dims.poly import FLOOR, MIN, Dim, DimError, DimLike, add, dim_min, dim_of, mul, named, names, sub, terms_of
+from dfg.dims.poly import FLOOR, MIN, Dim, DimError, DimLike, add, dim_min, dim_of, is_hidden, mul, named, names, sub, terms_of
 from dfg.dims.prove import Prover
 from dfg.dims.system import Contradiction, System
 from dfg.dims.walk import evaluate
@@ -78,14 +78,19 @@ class Facts:
         self._system = System()
         self._prover: Prover | None = None
         self._normal: dict[Dim, DimLike] = {}
-        self._equal: dict[DimLike, bool | None] = {}
-        self._least: dict[DimLike, bool | None] = {}
+        self._equal: dict[tuple[DimLike, DimLike], bool | None] = {}
+        self._least: dict[tuple[DimLike, DimLike], bool | None] = {}
 
     def declare_name(self, name: str) -> None:
         """Give a name its rank: of two equal names the one declared first stays."""
         self._must_be_open()
         self._system.declare(name)
         self._prover = None
+
+    @property
+    def ranked(self) -> list[str]:
+        """The declared names by rank, the first one first."""
+        return [name for name, _ in sorted(self._system.rank.items(), key=lambda item: item[1]) if name.isidentifier()]
 
     def declare(self, lhs: DimLike, op: str, rhs: DimLike, origin: object = None) -> DimConflict | None:
         self._must_be_open()
@@ -124,9 +129,15 @@ class Facts:
             return d
         done = self._normal.get(d) if self.frozen else None
         if done is None:
-            done = self._system.back(self._system.forward(d))
+            done = d
+            for _ in range(4):  # a name that came back may be rewritten once more where divisors are themselves rewritten
+                before, done = done, self._system.back(self._system.forward(done))
+                if done == before or isinstance(done, int):
+                    break
             if self.frozen:
                 self._normal[d] = done
+                if isinstance(done, Dim):
+                    self._normal[done] = done
         return done
 
     def equal(self, a: DimLike, b: DimLike) -> bool | None:
@@ -135,14 +146,12 @@ class Facts:
             return True
         if isinstance(a, int) and isinstance(b, int):
             return False
+        if self.frozen and (a, b) in self._equal:
+            return self._equal[a, b]
         gap = self._system.forward(sub(a, b))
-        if isinstance(gap, int):
-            return gap == 0
-        if self.frozen and gap in self._equal:
-            return self._equal[gap]
-        answer = self._equal_gap(gap)
+        answer = gap == 0 if isinstance(gap, int) else self._equal_gap(gap)
         if self.frozen:
-            self._equal[gap] = answer
+            self._equal[a, b] = self._equal[b, a] = answer
         return answer
 
     def _equal_gap(self, gap: Dim) -> bool | None:
@@ -165,15 +174,13 @@ class Facts:
 
     def at_least(self, a: DimLike, b: DimLike) -> bool | None:
         """True where a >= b is proved, False where a < b is proved, None otherwise."""
+        if self.frozen and (a, b) in self._least:
+            return self._least[a, b]
         gap = self._system.forward(sub(a, b))
-        if isinstance(gap, int):
-            return gap >= 0
-        if self.frozen and gap in self._least:
-            return self._least[gap]
         prover = self._proofs()
         answer = True if prover.nonneg(gap) else False if prover.nonneg(sub(mul(gap, -1), 1)) else None
         if self.frozen:
-            self._least[gap] = answer
+            self._least[a, b] = answer
         return answer
 
     def lower_bound(self, d: DimLike) -> int | None:
@@ -201,7 +208,7 @@ class Facts:
         blamed = list(self.declared)
         for f in self.declared:
             fewer = [g for g in blamed if g is not f]
-            system = System(rank={n: r for n, r in self._system.rank.items() if n.isidentifier()})
+            system = System(rank={n: r for n, r in self._system.rank.items() if not is_hidden(n)})
             before: list[Fact] = []
             for g in fewer:
                 if not _consistent(system, before, g):
@@ -220,8 +227,9 @@ def _in_order(d: DimLike) -> Iterable[str]:
 
 def _inequalities(system: System, facts: Iterable[Fact]) -> list[DimLike]:
     """What is known to be >= 0, in the terms of the system: every name, and the declared inequalities."""
-    sizes = [system.forward(named(n)) for n in system.rank if n.isidentifier()]
-    return sizes + [system.forward(g) for f in facts if (g := f.at_least_zero) is not None]
+    sizes = [system.forward(named(n)) for n in system.rank if not is_hidden(n)]
+    declared = [g for f in facts if (g := f.at_least_zero) is not None]
+    return sizes + [system.forward(g) for g in declared + system.implied]
 
 
 def _consistent(system: System, facts: list[Fact], fact: Fact) -> bool:
@@ -244,7 +252,7 @@ def _consistent(system: System, facts: list[Fact], fact: Fact) -> bool:
                     return False
             elif (short := f.at_least_zero) is not None and prover.nonneg(sub(mul(system.forward(short), -1), 1)):
                 return False
-    except Contradiction:
+    except (Contradiction, ZeroDivisionError):
         return False
     return True
 
@@ -298,7 +306,7 @@ def explain_unequal(a: DimLike, b: DimLike, facts: Facts | None = None) -> str:
         if known.at_least(b, add(a, 1)):
             return f"`{a}` is always less than `{b}`{via}"
         return f"`{a}` never equals `{b}`{via}"
-    if all(isinstance(d, int) or (len(d.terms) == 1 and str(d).isidentifier()) for d in (left, right)):
+    if all(isinstance(d, int) or d == named(str(d)) for d in (left, right)):
         return f"nothing says that `{a}` equals `{b}`{via}"
     return f"`{a}` and `{b}` differ by `{gap}`, and nothing says that this is 0{via}"
 

@@ -233,6 +233,11 @@ def named(name: str) -> Dim:
     return dim_of(atom(NAME, name, ()))
 
 
+def is_hidden(name: str) -> bool:
+    """True for the parameters that solving introduces, which no message and no result may show."""
+    return name.startswith((FREE, COUNT))
+
+
 def dim_of(f: Atom) -> Dim:
     return Dim((((f,), 1),))
 

@@ -10,9 +10,9 @@ here: `nonneg` says True (proved) or False (not proved).
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from typing import Final, TypeAlias
 
 from dfg.dims.poly import (
@@ -33,15 +33,17 @@ from dfg.dims.poly import (
     mono_quotient,
     mul,
     named,
+    names,
     sub,
-    terms_of,
 )
-from dfg.dims.walk import atoms_within, rebuild
+from dfg.dims.walk import atoms_within, evaluate, rebuild
 
-Poly: TypeAlias = dict[Monomial, Fraction]
+Poly: TypeAlias = dict[Monomial, int]
 
-SEARCH_NODES: Final = 120
+SEARCH_NODES: Final = 150
 SEARCH_DEPTH: Final = 6
+POINTS: Final = 12
+_SAMPLES: Final = (0, 1, 7, 2, 30, 3, 5, 11)
 CASES: Final = 24
 ROUNDS: Final = 8
 
@@ -132,6 +134,9 @@ def _by_cases(d: DimLike, known: tuple[Dim, ...], cases: int) -> bool:
         return True
     if isinstance(d, int):
         return False
+    known = _related(d, known)
+    if _refuted(d, known):
+        return False
     split = next(iter(atoms_within(d, lambda f: f.kind == MIN)), None)
     if split is None:
         return _search(d, known) or _by_residues(d, known, cases)
@@ -188,82 +193,121 @@ def _zero(d: DimLike, cases: int) -> bool:
     return split is not None and all(_zero(rebuild(d, image), cases // split[1]) for image in _residues(*split))
 
 
-def _poly(d: DimLike) -> Poly:
-    return {m: Fraction(c) for m, c in terms_of(d)}
+def _refuted(d: DimLike, known: Sequence[Dim]) -> bool:
+    """True where some small sizes satisfy what is known and make d negative: then no proof need be sought."""
+    if isinstance(d, int):
+        return d < 0
+    atoms = sorted({x for g in (d, *known) for x in atoms_within(g, lambda x: x.kind == NAME)}, key=lambda x: x.key)
+    for i in range(POINTS):
+        sizes = {x.name: _SAMPLES[(i * (j + 1) + j * j) % len(_SAMPLES)] if i > 3 else i * i for j, x in enumerate(atoms)}
+        try:
+            if evaluate(d, sizes) < 0 and all(evaluate(g, sizes) >= 0 for g in known):
+                return True
+        except ZeroDivisionError:
+            continue
+    return False
 
 
-def _floor_facts(f: Atom, known: tuple[Dim, ...]) -> list[Poly]:
+def _related(d: Dim, known: Sequence[Dim]) -> tuple[Dim, ...]:
+    """The inequalities that share names with d, directly or through others."""
+    reached, rest = set(names(d)), list(known)
+    found: list[Dim] = []
+    while True:
+        near = [g for g in rest if not reached.isdisjoint(names(g))]
+        if not near:
+            return tuple(found)
+        found += near
+        rest = [g for g in rest if g not in near]
+        reached.update(*(names(g) for g in near))
+
+
+def _floor_facts(f: Atom, known: tuple[Dim, ...], inside: bool) -> list[Dim]:
     e, d = f.args
     facts: list[DimLike] = []
     if manifestly_nonneg(d):  # and not 0: a divisor
         product = mul(d, dim_of(f))
         facts += [sub(e, product), add(product, sub(sub(d, e), 1))]
-        if not f.nonneg and not any(x.kind == FLOOR for m, _ in terms_of(e) for x in m) and isinstance(e, Dim) and _search(e, known):
+        if not f.nonneg and not inside and isinstance(e, Dim) and _search(e, known, inside=True):
             facts.append(dim_of(f))
-    return [_poly(g) for g in facts]
+        gap = sub(e, d)
+        if not inside and isinstance(d, Dim) and isinstance(gap, Dim) and (manifestly_nonneg(gap) or _search(gap, known, inside=True)):
+            facts.append(sub(dim_of(f), 1))
+    return [g for g in facts if isinstance(g, Dim)]
 
 
-def _search(goal: Dim, known: tuple[Dim, ...]) -> bool:
-    """Bounded depth-first search for goal = sum of (positive number * monomial * known) + something without a negative sign."""
-    pool = [_poly(g) for g in known]
-    floors: dict[Atom, list[Poly]] = {}
-    seen: set[frozenset[tuple[Monomial, Fraction]]] = set()
-    budget = SEARCH_NODES
+def _search(goal: Dim, known: tuple[Dim, ...], inside: bool = False) -> bool:
+    """Bounded depth-first search for goal = sum of (positive number * monomial * known) + something without a negative sign.
 
-    def bad(p: Poly) -> list[Monomial]:
-        terms = [m for m, c in p.items() if m and (c < 0 or not all(x.nonneg for x in m))]
-        # An integer > -1 is >= 0, so the constant may be any fraction above -1
-        return terms or ([()] if p.get((), 0) <= -1 else [])
-
-    stack: list[tuple[Poly, int]] = [(_poly(goal), 0)]
-    while stack and budget > 0:
-        p, depth = stack.pop()
-        todo = bad(p)
+    States are (scale, terms, depth): terms are scale times what is left of the goal, so all arithmetic is on integers. `inside` is set
+    while the sign of a dividend is sought, which must not start such a search again.
+    """
+    known = _related(goal, known)
+    if _refuted(goal, known):
+        return False
+    floors: dict[Atom, list[Dim]] = {}
+    seen: set[frozenset[tuple[Monomial, int]]] = set()
+    # Best first: fewest terms in the way, then shortest proof, then order of discovery
+    queue: list[tuple[int, int, int, int, Poly]] = [(0, 0, 0, 1, dict(goal.terms))]
+    made = 0
+    while queue and made < SEARCH_NODES:
+        _, depth, _, scale, p = heapq.heappop(queue)
+        todo = _in_the_way(scale, p)
         if not todo:
             return True
-        if depth == SEARCH_DEPTH:
-            continue
         key = frozenset(p.items())
-        if key in seen:
+        if depth == SEARCH_DEPTH or key in seen:
             continue
         seen.add(key)
-        budget -= 1
         for m in p:
             for x in m:
                 if x.kind == FLOOR and x not in floors:
-                    floors[x] = _floor_facts(x, known)
-        usable = pool + [g for x in floors for g in floors[x] if any(x in m for m in p)]
-        best: list[Poly] | None = None
+                    floors[x] = _floor_facts(x, known, inside)
+        usable = [*known, *(g for x in floors for g in floors[x] if any(x in m for m in p))]
+        # The term with the fewest ways to cancel it decides: with none, this state is dead
+        best: list[tuple[Dim, Monomial, int]] | None = None
         for target in sorted(todo, key=mono_key):
-            steps = list(_steps(p, target, usable))
-            if best is None or len(steps) < len(best):
-                best = steps
+            ways = list(_ways(p[target], target, usable))
+            if best is None or len(ways) < len(best):
+                best, chosen = ways, target
             if not best:
                 break
-        stack += [(q, depth + 1) for q in reversed(best or [])]
+        for g, over, c in best or []:
+            made += 1
+            grown, q = _cancel(scale, p, p[chosen], g, over, c)
+            heapq.heappush(queue, (len(_in_the_way(grown, q)), depth + 1, made, grown, q))
     return False
 
 
-def _steps(p: Poly, target: Monomial, pool: list[Poly]) -> Iterator[Poly]:
-    """Every p - t*g that cancels the target term, for g in the pool and t a positive number times a nonnegative monomial."""
-    amount = p[target]
+def _in_the_way(scale: int, p: Poly) -> list[Monomial]:
+    """The terms that keep p from being manifestly >= 0: negative ones, factors of unknown sign, at last a negative constant."""
+    terms = [m for m, c in p.items() if m and (c < 0 or not all(x.nonneg for x in m))]
+    # p / scale is an integer, and one above -1 is not negative
+    return terms or ([()] if p.get((), 0) <= -scale else [])
+
+
+def _ways(amount: int, target: Monomial, pool: Sequence[Dim]) -> Iterator[tuple[Dim, Monomial, int]]:
+    """Every known inequality, with the monomial to multiply it by, that can cancel a term."""
     for g in pool:
-        for m, c in g.items():
-            if (c < 0) != (amount < 0):
-                continue
-            over = mono_quotient(target, m)
-            if over is None or not all(x.nonneg for x in over):
-                continue
-            scale = amount / c
-            q = dict(p)
-            for k, v in g.items():
-                mk = mono_mul(k, over)
-                left = q.get(mk, Fraction(0)) - scale * v
-                if left:
-                    q[mk] = left
-                else:
-                    q.pop(mk, None)
-            yield q
+        for m, c in g.terms:
+            if (c < 0) == (amount < 0):
+                over = mono_quotient(target, m)
+                if over is not None and all(x.nonneg for x in over):
+                    yield g, over, c
+
+
+def _cancel(scale: int, p: Poly, amount: int, g: Dim, over: Monomial, c: int) -> tuple[int, Poly]:
+    """p - (amount/c)*over*g, brought to integers."""
+    shared = math.gcd(amount, c)
+    grow, times = abs(c) // shared, abs(amount) // shared
+    q = {m: v * grow for m, v in p.items()} if grow != 1 else dict(p)
+    for m, v in g.terms:
+        mk = mono_mul(m, over)
+        left = q.get(mk, 0) - times * v
+        if left:
+            q[mk] = left
+        else:
+            q.pop(mk, None)
+    return scale * grow, q
 
 
 __all__ = ["Prover"]

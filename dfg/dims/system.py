@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from dfg.dims.poly import (
     COUNT,
@@ -30,6 +31,7 @@ from dfg.dims.poly import (
     dim_of,
     divmod_poly,
     floordiv,
+    is_hidden,
     make,
     manifestly_nonneg,
     mono_key,
@@ -66,12 +68,15 @@ class System:
     rules: dict[Monomial, DimLike] = field(default_factory=dict)
     kept: list[Dim] = field(default_factory=list)
     hidden: list[Hidden] = field(default_factory=list)
+    implied: list[DimLike] = field(default_factory=list)  # sizes that equations make >= 0: n % m == 1 needs m >= 2
     simplify: Callable[[DimLike], DimLike] | None = None  # by bounds, once the table is frozen
     _memo: dict[Atom, DimLike] = field(default_factory=dict)
     _products: list[Monomial] = field(default_factory=list)  # left sides that are no bare name
 
     def copy(self) -> System:
-        return System(dict(self.rank), dict(self.rules), list(self.kept), list(self.hidden), None, {}, list(self._products))
+        twin = System(dict(self.rank), dict(self.rules), list(self.kept), list(self.hidden), list(self.implied))
+        twin._products = list(self._products)
+        return twin
 
     def declare(self, name: str) -> None:
         self.rank.setdefault(name, (len(self.rank), 0))
@@ -85,7 +90,7 @@ class System:
             if new == d:
                 return new
             d = new
-        raise DimError(f"the facts about sizes rewrite {d} without end")
+        raise DimError("the facts about sizes rewrite each other without end")
 
     def _once(self, d: DimLike) -> DimLike:
         if isinstance(d, int):
@@ -126,7 +131,7 @@ class System:
             left, over, m, c = hit
             assert over is not None
             d = add(sub(d, make({m: c})), mul(make({over: c}), self.rules[left]))
-        raise DimError(f"the facts about sizes rewrite {d} without end")
+        raise DimError("the facts about sizes rewrite each other without end")
 
     def back(self, d: DimLike) -> DimLike:
         """d with hidden parameters replaced by what they mean, in whole multiples of the names where possible."""
@@ -137,8 +142,18 @@ class System:
     # Solving
 
     def add_equation(self, d: DimLike) -> None:
-        """Make d == 0 hold. Raises Contradiction where no sizes can."""
-        work = [d]
+        """Make d == 0 hold. Raises Contradiction where no sizes can. An equation too entangled to orient is kept."""
+        before = self.copy()
+        try:
+            self._solve([d])
+        except DimError:
+            self.rules, self.kept, self.hidden, self.implied = before.rules, before.kept, before.hidden, before.implied
+            self._refresh()
+            p = self.forward(d)
+            if isinstance(p, Dim):
+                self.kept.append(_content_free(p))
+
+    def _solve(self, work: list[DimLike]) -> None:
         for _ in range(STEPS):
             if not work:
                 return
@@ -202,6 +217,23 @@ class System:
         self._memo = {}
         self._products = sorted((m for m in self.rules if len(m) != 1 or m[0].kind != NAME), key=mono_key)
 
+    def _order(self, m: Monomial) -> tuple[Any, ...]:
+        """A monomial order (graded lexicographic): a rule for a product rewrites its greatest monomial, so rewriting ends."""
+        return (len(m), sorted((self._atom_order(f) for f in m), reverse=True))
+
+    def _atom_order(self, f: Atom) -> tuple[Any, ...]:
+        if f.kind == NAME:
+            return (0, f.key) if is_hidden(f.name) else (1, self.rank.get(f.name, (len(self.rank), 0)), f.key)
+        return (2, f.depth, f.key)
+
+    def _leads(self, left: Monomial, right: DimLike) -> bool:
+        """True where rewriting left to right surely ends: a bare name that is gone afterwards, or the greatest monomial."""
+        if len(left) == 1 and left[0].kind == NAME:
+            return left[0].name not in names(right)
+        order = self._order(left)
+        inside = [m for f in atoms_within(right) for a in f.args for m, _ in terms_of(a)]
+        return all(self._order(m) < order for m, _ in terms_of(right)) and all(mono_quotient(m, left) is None for m in inside)
+
     def _rank(self, m: Monomial) -> tuple[int, tuple[int, int], str]:
         ranks = [self.rank.get(n, (len(self.rank), 0)) for f in m for n in f.names]
         return (len(m), max(ranks, default=(0, 0)), str(make({m: 1})))
@@ -231,10 +263,10 @@ class System:
             rule = self._congruent(sub(p, make({left: single[left]})), period)
             if rule is not None:
                 return *rule, False
-        others: list[Monomial] = [m for m, c in p.terms if m and abs(c) == 1 and _alone(m, p)]
-        if others:
-            product = max(others, key=self._rank)
-            return product, self._isolate(p, product, dict(p.terms)[product]), True
+        for product in sorted((m for m, c in p.terms if m and abs(c) == 1 and _alone(m, p)), key=self._order, reverse=True):
+            right = self._isolate(p, product, dict(p.terms)[product])
+            if self._leads(product, right):
+                return product, right, True
         return None
 
     def _isolate(self, p: Dim, left: Monomial, sign: int) -> DimLike:
@@ -258,6 +290,8 @@ class System:
             return self._congruent(sub(e, c), d)
         if c < 0 and manifestly_nonneg(d):
             raise Contradiction
+        if c > 0 and manifestly_nonneg(d):
+            self.implied.append(sub(d, c + 1))
         if isinstance(e, int):
             return None
         for left in sorted((m for m, v in e.terms if m and abs(v) == 1 and _alone(m, e)), key=self._rank, reverse=True):
@@ -266,7 +300,10 @@ class System:
             unit = dict(e.terms)[left]
             base = sub(e, c)
             q = self._new(d, base, floordiv(base, d), left)
-            return left, mul(sub(mul(d, dim_of(q)), sub(base, make({left: unit}))), unit)
+            right = mul(sub(mul(d, dim_of(q)), sub(base, make({left: unit}))), unit)
+            if self._leads(left, right):
+                return left, right
+            self.hidden.pop()
         return None
 
     def _congruent(self, e: DimLike, period: int) -> tuple[Monomial, DimLike] | None:
@@ -284,18 +321,19 @@ class System:
         if period == 1:
             return None
         terms = {m: c // content for m, c in reduced.terms}
-        usable = [m for m, c in terms.items() if m and math.gcd(c, period) == 1 and _alone(m, reduced)]
-        simple = [m for m in usable if len(m) == 1 and m[0].kind == NAME]
-        if not usable:
-            return None
-        left = max(simple, key=self._rank) if simple else min(usable, key=self._rank)
-        inverse = pow(terms.pop(left), -1, period)
-        offset = make({m: -c * inverse % period for m, c in terms.items()})
-        x = make({left: 1})
-        base = sub(x, offset)
-        meaning = floordiv(x, period) if isinstance(offset, int) else floordiv(base, period)
-        q = self._new(period, base, meaning, left)
-        return left, add(mul(dim_of(q), period), offset)
+        usable: list[Monomial] = [m for m, c in terms.items() if m and math.gcd(c, period) == 1 and _alone(m, reduced)]
+        simple: list[Monomial] = sorted((m for m in usable if len(m) == 1 and m[0].kind == NAME), key=self._rank, reverse=True)
+        for left in simple or sorted(usable, key=self._order, reverse=True):
+            inverse = pow(terms[left], -1, period)
+            offset = make({m: -c * inverse % period for m, c in terms.items() if m != left})
+            x = make({left: 1})
+            base = sub(x, offset)
+            meaning = floordiv(x, period) if isinstance(offset, int) else floordiv(base, period)
+            right = add(mul(dim_of(self._new(period, base, meaning, left)), period), offset)
+            if self._leads(left, right):
+                return left, right
+            self.hidden.pop()
+        return None
 
     def _new(self, divisor: DimLike, base: DimLike, meaning: DimLike, left: Monomial) -> Atom:
         kind = COUNT if manifestly_nonneg(meaning) else FREE

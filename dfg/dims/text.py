@@ -123,7 +123,7 @@ def _recover(d: Dim) -> tuple[DimLike, list[tuple[DimLike, str]]]:
     return rest, found
 
 
-_TOKEN: Final = re.compile(r"\s*(?:(\d[\d_]*)|([^\W\d]\w*)|(//|[-+*%(),]))")
+_TOKEN: Final = re.compile(r"\s*(?:(\d[\d_]*)|([^\W\d]\w*(?:\.\w+)*)|(//|[-+*%(),]))")
 _BINARY: Final[dict[str, tuple[int, Callable[[DimLike, DimLike], DimLike]]]] = {
     "+": (1, add),
     "-": (1, sub),
@@ -262,8 +262,17 @@ def compile_dims(dims: Sequence[DimLike]) -> Callable[[Mapping[str, int]], list[
 
 def define(name: str, params: str, body: Iterable[str], env: Mapping[str, Any] | None = None) -> Callable[..., Any]:
     """Compile generated statements into a function; builtins are limited to min and max."""
-    scope: dict[str, Any] = {"__builtins__": {"min": min, "max": max, "ValueError": ValueError, "TypeError": TypeError,
-                                              "ZeroDivisionError": ZeroDivisionError, "len": len}, **(env or {})}
+    scope: dict[str, Any] = {
+        "__builtins__": {
+            "min": min,
+            "max": max,
+            "ValueError": ValueError,
+            "TypeError": TypeError,
+            "ZeroDivisionError": ZeroDivisionError,
+            "len": len,
+        },
+        **(env or {}),
+    }
     source = f"def {name}({params}):\n" + "".join(f"    {line}\n" for line in body)
     exec(compile(source, f"<dims {name}>", "exec"), scope)
     made: Callable[..., Any] = scope[name]

@@ -34,6 +34,7 @@ class Builder:
         self.chains: dict[int, list[s.Compare]] = {}
         self.calls: list[s.Call] = []
         self.nested = False
+        self.broken: dict[int, s.Block] = {}  # blocks in which a statement was refused
 
     def span(self, start: int, stop: int) -> Span:
         return Span(self.source, start, stop)
@@ -47,23 +48,21 @@ class Builder:
         text = self.source.text[start:stop] or "1"  # an empty place: put in by recovery
         kind = "integer"
         value: int | float = 0
-        if text.isdecimal():
-            try:
-                value = int(text)
-            except ValueError:
-                self.sink.add(error("bad-number", f"a whole number of {len(text):,} digits", self.span(start, stop),
-                                    help="whole numbers have at most 64 bits; write `1e300` for a large real number"))
-            if text[0] == "0" and len(text) > 1 and text.strip("0_"):
-                bare = text.lstrip("0")
-                self.sink.add(error("bad-number", "a whole number does not begin with 0", self.span(start, stop),
-                                    fix=Fix(f"write `{bare}`", ((self.span(start, stop), bare),))))
-        elif text[:2] in ("0x", "0X"):
+        if text[:2] in ("0x", "0X"):
             value = int(text, 16)
-        elif "." in text or "e" in text or "E" in text:
+        elif not text.replace("_", "").isdecimal():
             kind = "float"
             value = float(text)
         else:
-            value = int(text.replace("_", "")) if len(text) < 4000 else 0
+            try:
+                value = int(text)
+            except ValueError:  # Python's limit on the digits of a whole number
+                self.sink.add(error("bad-number", f"a whole number of {len(text):,} digits", self.span(start, stop),
+                                    help="whole numbers have at most 64 bits; write `1e300` for a large real number"))
+            if text[0] == "0" and text.strip("0_"):
+                bare = text.lstrip("0_")
+                self.sink.add(error("bad-number", "a whole number does not begin with 0", self.span(start, stop),
+                                    fix=Fix(f"write `{bare}`", ((self.span(start, stop), bare),))))
         return s.Number(self.source, start, stop, text, kind, value)
 
     def STRING(self, start: int, stop: int) -> s.Text:
@@ -72,30 +71,34 @@ class Builder:
 
     # Files and blocks
 
-    def no_lines(self, start: int, stop: int) -> list[s.Statement]:
+    def no_lines(self, start: int, stop: int) -> list[s.Statement | None]:
         return []
 
-    def line(self, start: int, stop: int, lines: list[s.Statement], statement: s.Statement | None) -> list[s.Statement]:
-        if statement is not None:
-            lines.append(statement)
+    def line(self, start: int, stop: int, lines: list[s.Statement | None], statement: s.Statement | None) -> list[s.Statement | None]:
+        lines.append(statement)  # None where a statement was refused
         return lines
 
-    def start(self, start: int, stop: int, lines: list[s.Statement]) -> s.File:
+    def start(self, start: int, stop: int, lines: list[s.Statement | None]) -> s.File:
+        statements = tuple(statement for statement in lines if statement is not None)
         if not self.nested:
-            for statement in lines:
+            for statement in statements:
                 self.check_top(statement)
-        return s.File(self.source, start, stop, tuple(lines))
+        return s.File(self.source, 0, len(self.source.text), statements)
 
-    def block(self, start: int, stop: int, lines: list[s.Statement]) -> s.Block:
+    def block(self, start: int, stop: int, lines: list[s.Statement | None]) -> s.Block:
         if not lines:
             self.sink.add(error("empty-block", "this block holds nothing", self.span(start, stop),
                                 help="a block ends with the expression that it gives"))
-        for statement in lines:
+        statements = tuple(statement for statement in lines if statement is not None)
+        for statement in statements:
             if isinstance(statement, _TOP_ONLY):
                 word = _word(statement)
                 at = Span(self.source, statement.start, statement.start + len(word))
                 self.sink.add(error("misplaced-statement", f"`{word}` belongs at the file's top level, not in a block", at))
-        return s.Block(self.source, start, stop, tuple(lines))
+        block = s.Block(self.source, start, stop, statements)
+        if len(statements) < len(lines):
+            self.broken[id(block)] = block
+        return block
 
     def check_top(self, statement: s.Statement) -> None:
         if isinstance(statement, s.ExprStatement):
@@ -135,6 +138,8 @@ class Builder:
 
     def check_body(self, block: s.Block, gives: bool, what: str) -> None:
         """The statements of a block of code: a value stands last only, and must if the block gives one."""
+        if id(block) in self.broken:
+            return
         last = len(block.statements) - 1
         for index, statement in enumerate(block.statements):
             if isinstance(statement, s.ExprStatement):

@@ -57,7 +57,7 @@ def scanner() -> re.Pattern[str]:
         | (?P<text>{known.text})
         | (?P<slip>{slips})
         | (?P<sign>{signs})
-        | (?P<newline>\n)
+        | (?P<newline>\n(?:[ \t\f\r]*+\n)*+)
         | (?P<comment>[#][^\n]*)
         | (?P<other>[^ \t\f\r])
         )""",
@@ -151,17 +151,23 @@ class _Lexer:
             self.found.append(item)
 
     def rewind(self, place: int) -> None:
-        """Forget the tokens, comments and errors that begin at or after a place, and read on from there."""
+        """Forget the tokens that reach behind a place, the comments and errors that begin there, and read on from it."""
         out = self.out
         keep = len(out.types)
-        while keep and out.starts[keep - 1] >= place:
+        while keep and (out.starts[keep - 1] >= place or out.stops[keep - 1] > place):
             keep -= 1
         del out.types[keep:], out.starts[keep:], out.stops[keep:]
         out.wide = {index: meant for index, meant in out.wide.items() if index < keep}
         while out.comments and out.comments[-1].start >= place:
             out.comments.pop()
         self.found = [item for item in self.found if item.span is not None and item.span.start < place]
-        self.stack = [item for item in self.stack if item[1] < keep]
+        self.stack = []
+        names = {tables().signs[sign]: sign for sign in CLOSER}
+        for index, kind in enumerate(out.types):  # a bracket that was closed behind the place is open again
+            if kind in names:
+                self.stack.append((names[kind], index))
+            elif kind in ("RPAR", "RSQB", "RBRACE"):
+                self.stack.pop()
         self.place = place
 
     # The loop
@@ -193,7 +199,7 @@ class _Lexer:
                     if word in SLIP_WORDS or not word.isascii():
                         self.place = place
                         self.odd_word(word, start, stop)
-                        place = self.place
+                        place = self.place if len(self.found) < MAX_ERRORS else len(text)
                         continue
                 elif (word == "else" or word == "carry") and types and types[-1] == "_NL":
                     del types[-1], starts[-1], stops[-1]
@@ -208,6 +214,8 @@ class _Lexer:
                 if sign in CLOSER:
                     stack.append((sign, len(types)))
                 elif sign in OPENER and not self.closes(sign, start, stop):
+                    if len(self.found) >= MAX_ERRORS:
+                        break
                     continue
                 types.append(signs[sign])
                 starts.append(start)
@@ -230,6 +238,8 @@ class _Lexer:
                 stops.append(stop)
                 if stop < len(text) and (text[stop].isalnum() or text[stop] == "_"):
                     place = self.stuck_number(start, stop)
+                    if len(self.found) >= MAX_ERRORS:
+                        break
             elif kind == "text":
                 fresh = False
                 types.append("STRING")
@@ -239,11 +249,12 @@ class _Lexer:
                 fresh = False
                 self.place = place
                 self.odd(kind or "other", start, stop)
-                place = self.place
+                place = self.place if len(self.found) < MAX_ERRORS else len(text)
             if len(types) > MAX_TOKENS:
                 self.report(error("too-large", f"the file has more than {MAX_TOKENS:,} words and signs", self.span(start, stop),
                                   help="split it, and keep tables in .npz files: const w = load(\"table.npz:w\")"))
-                place = len(text)
+                del types[:], starts[:], stops[:], stack[:]
+                break
         self.place = len(text)
 
     def begins_statement(self, start: int) -> None:
@@ -273,7 +284,8 @@ class _Lexer:
             fix = Fix(f"insert `{closer}`", ((self.span(before, before), closer),))
         self.report(error("unclosed-bracket", f"`{opener}` is never closed", self.span(at, at + 1), help=f"put a `{closer}` where it ends",
                           fix=fix))
-        self.put(tables().signs[closer], max(before, place if opener == "{" else before), max(before, place if opener == "{" else before))
+        where = max(before, place) if opener == "{" else before
+        self.put(tables().signs[closer], where, where)
 
     def close_all(self, place: int) -> None:
         while self.stack:

@@ -16,17 +16,19 @@ parsed again, or gives it up; parsing goes on behind it. So all the errors of a 
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from dfg.diagnostics import Diagnostic, Sink, error, in_order
 from dfg.frontend import syntax
 from dfg.frontend.build import Builder
-from dfg.frontend.lexer import MAX_ERRORS, lex
+from dfg.frontend.lexer import MAX_ERRORS, Tokens, lex
 from dfg.frontend.tables import SPLICE, tables
 from dfg.source import Source, Span
 
@@ -120,13 +122,38 @@ def _hand_over(found: Found, sink: Sink, source: Source) -> None:
 
 
 def _parse(source: Source, found: Found, nested: bool) -> syntax.File:
-    tokens = lex(source, found)
+    with uncollected():
+        return _parse_tokens(source, lex(source, found), found, nested)[0]
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without garbage collection: of hundreds of thousands of new nodes none is garbage, and looking takes a third of the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _parse_tokens(source: Source, tokens: Tokens, found: Found, nested: bool) -> tuple[syntax.File, Tokens]:
     builder = Builder(source, found)
     builder.nested = nested
     tree = _Run(source, tokens, builder, found, nested).run()
     attach_docs(tree, source, tokens.comments)
     builder.finish(modules(tree))
-    return tree
+    return tree, tokens
+
+
+def parse_with_tokens(source: Source, sink: Sink) -> tuple[syntax.File, Tokens]:
+    """The tree and the tokens that it was made from, words that are special only in their place told apart (for the formatter)."""
+    found = Found()
+    with uncollected():
+        result = _parse_tokens(source, lex(source, found), found, False)
+    _hand_over(found, sink, source)
+    return result
 
 
 def accepts_fixed(text: str, harmless: frozenset[str]) -> bool:
@@ -204,7 +231,7 @@ def method_of(builder: Builder, name: str) -> Callable[..., Any]:
 class _Run:
     """One parse: the stacks and the loop."""
 
-    def __init__(self, source: Source, tokens: Any, builder: Builder, found: Found, nested: bool, give_up: bool = False) -> None:
+    def __init__(self, source: Source, tokens: Tokens, builder: Builder, found: Found, nested: bool, give_up: bool = False) -> None:
         self.source = source
         self.tokens = tokens
         self.builder = builder
@@ -311,6 +338,8 @@ class _Run:
             stack.append(row["lines"])
             self.values.append([])
             self.begins.append(tokens.starts[index])
+        elif index and types[index - 1] == "_NL":
+            self.end_line()  # the tables wait for a known token before they do so
         depth = len(stack) - 1
         while not in_lines(stack[depth]):
             depth -= 1
@@ -326,18 +355,37 @@ class _Run:
                 self.found.add(error("syntax", "refused", Span(self.source, tokens.starts[index], tokens.stops[index])))
             again, after = False, len(types) - 1
         else:
-            from dfg.frontend.recovery import Recovery  # not needed for a file without errors
+            from dfg.frontend.slips import Recovery  # not needed for a file without errors
 
             recovery = Recovery(self.source, tokens, self.found, stack, index, begin, stack[: depth + 1], accepts_fixed)
             again, after = recovery.recover()
         del stack[depth + 1 :], self.values[depth:], self.begins[depth:]
         if again:
             return begin
+        if isinstance(self.values[-1], list):
+            self.values[-1].append(None)  # a statement stood here
         if types[after] == "$END":
             del stack[2:], self.values[1:], self.begins[1:]
         elif types[after] == "RBRACE" and len(self.begins) <= 1:
             after += 1
         return after
+
+
+    def end_line(self) -> None:
+        """Add the statement that an `_NL` has just ended to its list, whatever token follows."""
+        action = tables().states[self.stack[-1]].get("_NL", 0)
+        if action >= 0:
+            return
+        rule = tables().rules[-action - 1]
+        if rule.origin == "lines" and rule.size:
+            lines = self.values[-rule.size]
+            if rule.name == "line":
+                lines = self.builder.line(0, 0, lines, self.values[-2])
+            begin = self.begins[-rule.size]
+            del self.stack[-rule.size :], self.values[-rule.size :], self.begins[-rule.size :]
+            self.stack.append(tables().states[self.stack[-1]]["lines"])
+            self.values.append(lines)
+            self.begins.append(begin)
 
 
 @cache

@@ -475,7 +475,9 @@ def content(kind: type[Node]) -> tuple[str, ...]:
 
 
 def children(node: Node) -> list[Node]:
-    """The nodes directly below, in the order of the fields."""
+    """The nodes directly below, in the order of the fields; comments are not among them."""
+    if isinstance(node, File):
+        return list(node.statements)
     below: list[Node] = []
     for field in content(type(node)):
         value = getattr(node, field)

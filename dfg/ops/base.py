@@ -92,7 +92,7 @@ class Op:
 
     name: str
     doc: str
-    infer_rule: Callable[[Graph, tuple[Value, ...], tuple[Any, ...]], Type]
+    infer: Callable[[Graph, tuple[Value, ...], tuple[Any, ...]], Type]
     vjp: VjpRule | NoGradient
     attrs: tuple[Attr, ...] = ()
     arity: int | None = 1
@@ -115,6 +115,8 @@ class Op:
     partial: bool = False
     """A mover that may leave lanes of an operand out: a predicate starts here."""
     commutative: bool = False
+    shares: tuple[int, ...] | None = None
+    """Operands in whose memory the result may be made. None: every operand of an elementwise op whose `into` is one statement, else none."""
     view: bool = False
     """NumPy can give the result as a view of the first operand."""
     fails: str | None = None
@@ -127,16 +129,19 @@ class Op:
     """Never merged with another (pins)."""
     calculus: bool = False
     """Expanded by differentiation."""
+    marker: bool = False
+    """Only differentiation sees it; afterwards its first operand stands for it."""
     projects: bool = False
     """May use a tuple."""
     leaf: bool = False
+    known: bool = False
+    """A constant."""
+    repeats: bool = False
+    """Only repeats its operand: of a constant it is one."""
     samples: Callable[[np.random.Generator], list[Case]] | None = None
     rejects: tuple[Reject, ...] = ()
     formula: str = ""
     """The formula for the reference page."""
-
-    def infer(self, cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
-        return self.infer_rule(cx, operands, attrs)
 
     def __call__(self, *operands: Value, **attrs: Any) -> Value:
         """Emit the op strictly: operands are values of one graph, attributes by name, nothing implicit."""
@@ -249,6 +254,7 @@ def unary(
     into: str | None = None,
     cost: int = 1,
     rejects: Sequence[Reject] = (),
+    marker: bool = False,
 ) -> Op:
     """Define an elementwise op of one operand. `ufunc` names NumPy's function of the same meaning."""
     return elementwise(
@@ -261,12 +267,13 @@ def unary(
         dtypes=dtypes,
         result=result,
         linear=(linear,),
-        samples=[tuple([s]) for s in samples],
+        samples=[(s,) for s in samples],
         formula=formula,
         fails=fails,
         into=into,
         cost=cost,
         rejects=rejects,
+        marker=marker,
     )
 
 
@@ -289,6 +296,7 @@ def elementwise(
     cost: int = 1,
     arity: int | None = None,
     rejects: Sequence[Reject] = (),
+    marker: bool = False,
 ) -> Op:
     """Define an elementwise op. Operands have one type; `samples` are rows of samplers, one for each operand."""
     n = arity or (len(vjp) if isinstance(vjp, list | tuple) else len(linear) or (len(samples[0]) if samples else 1))
@@ -297,7 +305,7 @@ def elementwise(
             raise InternalError(f"`{name}` has no meaning")
         evaluate = _by_name(ufunc)
     if into is None and ufunc is not None:
-        into = f"np.{ufunc}({', '.join('{%d}' % k for k in range(n))}, out={{out}})"
+        into = f"np.{ufunc}({', '.join(f'{{{k}}}' for k in range(n))}, {{out}})"
     if scalar is None and ufunc is not None:
         scalar = _scalar_by_name(ufunc)
     rule: VjpRule | NoGradient
@@ -326,6 +334,7 @@ def elementwise(
             samples=elementwise_samples(samples, dtypes),
             rejects=(*generated, *rejects),
             formula=formula,
+            marker=marker,
         )
     )
 
@@ -418,6 +427,7 @@ constant = define(
         attrs=(Attr("value", "const"),),
         arity=0,
         evaluate=lambda xp, *, value: value.array,
+        known=True,
         leaf=True,
         axes=lambda v: (),
     )
@@ -431,9 +441,11 @@ def make_constant(g: Graph, value: object, d: DType) -> Value:
 
 def const_value(v: Value) -> np.ndarray | None:
     """The elements of a constant (through broadcasts of it, unexpanded), or None if `v` is computed."""
-    while v.op.name == "broadcast":
+    if not v.known:
+        return None
+    while v.operands:
         v = v.operands[0]
-    return v.attrs[0].array if v.op is constant else None
+    return v.attrs[0].array  # type: ignore[no-any-return]
 
 
 def const_scalar(v: Value) -> float | int | bool | None:

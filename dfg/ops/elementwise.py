@@ -120,7 +120,8 @@ def _power_base(ct: Value, y: Value, x: Value, p: Value) -> Value:
     k = const_scalar(p)
     if k is not None:
         return full_like(ct, 0) if k == 0 else ct * (p * power(x, p - 1))
-    return ct * where(equal(p, full_like(p, 0)), full_like(p, 0), p * power(x, p - 1))
+    zero = full_like(p, 0)
+    return ct * where(equal(p, zero) & equal(x, zero), zero, p * power(x, p - 1))
 
 
 def _power_exponent(ct: Value, y: Value, x: Value, p: Value) -> Value:
@@ -128,10 +129,22 @@ def _power_exponent(ct: Value, y: Value, x: Value, p: Value) -> Value:
     return ct * where(equal(x, zero) & (p >= 0), zero, y * log(x))
 
 
+def _power(xp: Any, x: Any, p: Any) -> Any:
+    """NumPy raises for integers to negative powers; here the fraction is dropped, as everywhere in integer arithmetic."""
+    if x.dtype.kind == "f":
+        return xp.power(x, p)
+    below = p < 0
+    if not xp.any(below):
+        return xp.power(x, p)
+    sign = xp.where(p % 2 == 0, 1, -1)
+    return xp.where(below, xp.where(x == 1, 1, xp.where(x == -1, sign, 0)), xp.power(x, xp.where(below, 0, p))).astype(x.dtype)
+
+
 power = elementwise(
     "power",
-    "Power, elementwise. At x = 0: d/dx x**0 is 0, and d/dy 0**y is 0 for y >= 0.",
+    "Power, elementwise. At x = 0: d/dx x**0 is 0, and d/dy 0**y is 0 for y >= 0. An integer to a negative power drops the fraction.",
     ufunc="power",
+    evaluate=_power,
     dtypes=NUMERIC,
     vjp=[_power_base, _power_exponent],
     samples=[(uniform(0.5, 2), uniform(-2, 2)), (uniform(0.2, 2), at(2.0, 3.0, 0.0))],
@@ -177,7 +190,7 @@ sin = unary(
     formula="sin(x)",
     cost=15,
 )
-cos = unary(
+cos: Op = unary(
     "cos",
     "Cosine, elementwise; x in radians.",
     ufunc="cos",
@@ -314,7 +327,7 @@ def _where_samples(rng: np.random.Generator) -> list[Case]:
     ]
 
 
-where = define(
+where: Op = define(
     Op(
         "where",
         "x where the condition holds, else y, elementwise. A branch that is not chosen contributes nothing to a gradient, however singular it is there.",
@@ -328,6 +341,7 @@ where = define(
         evaluate=lambda xp, c, a, b: xp.where(c, a, b),
         scalar=lambda s, c, a, b: s.where(c, a, b),
         into=lambda out, c, a, b: [f"np.copyto({out}, {b})", f"np.copyto({out}, {a}, where={c})"],
+        shares=(2,),
         axes=same_axes,
         elementwise=True,
         linear=(False, True, True),
@@ -344,6 +358,7 @@ stop_gradient = unary(
     scalar=lambda s, x: x,
     dtypes=ANY,
     vjp=NoGradient("stop_gradient stops it on purpose"),
+    marker=True,
     samples=[uniform(-2, 2)],
     into="np.copyto({out}, {0})",
     cost=0,

@@ -112,6 +112,7 @@ pin = define(
         elementwise=True,
         view=True,
         unique=True,
+        marker=True,
         cost=lambda v: 0,
         samples=lambda rng: [Case((rng.normal(size=3),), (("serial", 1),))],
     )
@@ -119,8 +120,12 @@ pin = define(
 
 
 def make_pin(v: Value) -> Value:
-    """A new pin of `v`: no two are one value."""
-    return pin(v, serial=next(_serial))
+    """A new pin of `v`: no two are one value, also where some of the graph were read from text with their serial numbers."""
+    before = len(v.graph)
+    while True:
+        made = pin(v, serial=next(_serial))
+        if len(v.graph) > before:
+            return made
 
 
 def _part_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
@@ -149,15 +154,22 @@ part = define(
 )
 
 
+def traced(loop: Value, index: int) -> Value:
+    """The value of a body that a trace stacks; the values of several bodies are numbered through, the condition of a `while` left out."""
+    bodies = [a for spec, a in zip(loop.op.attrs, loop.attrs, strict=True) if isinstance(a, Subgraph) and spec.name != "test"]
+    for body in bodies:
+        if 0 <= index < len(body.graph):
+            return body.graph.values[index]
+        index -= len(body.graph)
+    raise InferError("bad-argument", "the body has no such value")
+
+
 def _trace_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
     loop = operands[0]
-    body = next(a for a in loop.attrs if isinstance(a, Subgraph))
-    if not 0 <= attrs[0] < len(body.graph):
-        raise InferError("bad-argument", f"the body has no value {attrs[0]}")
-    t = body.graph.values[attrs[0]].type
+    t = traced(loop, attrs[0]).type
     if not isinstance(t, TensorType):
         raise InferError("bad-argument", "only tensors are traced")
-    return TensorType(t.dtype, (loop.attr("length"), *t.shape))
+    return TensorType(t.dtype, (loop.attr("length"), *t.shape)) if any(a.name == "length" for a in loop.op.attrs) else t
 
 
 trace = define(

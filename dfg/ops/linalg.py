@@ -25,7 +25,7 @@ def transpose_last(x: Value) -> Value:
 def matmul_last(a: Value, b: Value) -> Value:
     """Matrix product over the last two axes of operands with equal leading axes."""
     k = a.rank - 2
-    batch, (i, j, m) = LETTERS[:k], LETTERS[k : k + 3]
+    batch, i, j, m = LETTERS[:k], LETTERS[k], LETTERS[k + 1], LETTERS[k + 2]
 
     return contract(a, b, subs=canonical(f"{batch}{i}{j},{batch}{j}{m}->{batch}{i}{m}"))
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from dfg.dims import DimLike
-from dfg.ir import Graph, InferError, Value
+from dfg.ir import Graph, InferError, Subgraph, Value
 from dfg.ops.base import OPAQUE, Attr, Axes, Op, RuleContext, define, tensor
 from dfg.types import TensorType, TupleType, Type
 
 
-def _infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
+def infer_loop(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
     body, length, carries, xs, _ = attrs
     if len(operands) != len(body.inputs):
         raise InferError("arity", f"the body takes {len(body.inputs)} arguments, not {len(operands)}")
@@ -45,27 +45,27 @@ def _axes(v: Value) -> Axes:
     return tuple((OPAQUE,) * o.rank for o in v.operands)
 
 
-def _cost(v: Value) -> DimLike:
-    body, length = v.attrs[0], v.attrs[1]
+def body_cost(body: Subgraph) -> DimLike:
+    """Floating-point operations of one run of a body."""
     total: DimLike = 0
     for w in body.graph.values:
         if w.op.cost is not None:
             total = total + w.op.cost(w)
         elif isinstance(w.type, TensorType):
             total = total + w.type.size
-    return total * length
+    return total
 
 
 scan = define(
     Op(
         "scan",
         "A loop over leading axes with carries; what is yielded is stacked.",
-        _infer,
+        infer_loop,
         _vjp,
         attrs=(Attr("body", "body"), Attr("length", "dim"), Attr("carries", "int"), Attr("xs", "int"), Attr("reverse", "bool")),
         arity=None,
         axes=_axes,
-        cost=_cost,
+        cost=lambda v: body_cost(v.attrs[0]) * v.attrs[1],
         liveness=True,
     )
 )

@@ -61,6 +61,7 @@ broadcast = define(
         axes=lambda v: (tuple(v.attrs[1]),),
         linear=(True,),
         moves=True,
+        repeats=True,
         view=True,
         cost=lambda v: 0,
         samples=lambda rng: [
@@ -125,22 +126,13 @@ def reshape_groups(old: Sequence[DimLike], new: Sequence[DimLike]) -> list[tuple
             j += 1
             continue
         a, b = i + 1, j + 1
-        while _product(old[i:a]) != _product(new[j:b]):
-            # Grow the side that is the smaller where that is known; symbolic sizes fall back to growing both to the end.
-            left, right = _product(old[i:a]), _product(new[j:b])
-            if isinstance(left, int) and isinstance(right, int) and left and right:
-                if left < right and a < len(old):
-                    a += 1
-                elif b < len(new):
-                    b += 1
-                else:
-                    a = len(old)
-            elif a - i <= b - j and a < len(old):
+        while (left := _product(old[i:a])) != (right := _product(new[j:b])):
+            # Grow the side that is known to be the smaller; with named sizes, the one that has fewer axes.
+            shorter = left < right if isinstance(left, int) and isinstance(right, int) and left and right else a - i <= b - j
+            if a < len(old) and (shorter or b >= len(new)):
                 a += 1
             elif b < len(new):
                 b += 1
-            elif a < len(old):
-                a += 1
             else:
                 break
         groups.append((tuple(range(i, min(a, len(old)))), tuple(range(j, min(b, len(new))))))
@@ -156,7 +148,7 @@ def _reshape_axes(v: Value) -> Axes:
     return (tuple(result),)
 
 
-reshape = define(
+reshape: Op = define(
     Op(
         "reshape",
         "The same elements in the same order under another shape.",
@@ -201,7 +193,7 @@ def inverse(perm: Sequence[int]) -> tuple[int, ...]:
     return tuple(result)
 
 
-permute = define(
+permute: Op = define(
     Op(
         "permute",
         "The axes in another order: axis k of the result is axis `perm[k]` of the operand.",
@@ -237,7 +229,7 @@ def _flip_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) 
     return t
 
 
-flip = define(
+flip: Op = define(
     Op(
         "flip",
         "The elements in reverse order along axes.",
@@ -349,7 +341,7 @@ def _update_axes(v: Value) -> Axes:
     return (lanes, lanes)
 
 
-update = define(
+update: Op = define(
     Op(
         "update",
         "The first operand with a window of it replaced by the second.",
@@ -574,7 +566,7 @@ def _last_writer(y: Value) -> Value:
 
 
 def _scatter_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
-    x, v, *indices = y.operands
+    _, v, *indices = y.operands
     axes, batch, mode = y.attrs
     result: list[Value | None] = [None, None, *[None] * len(indices)]
     places = {"axes": axes, "batch": batch}

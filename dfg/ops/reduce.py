@@ -71,7 +71,7 @@ def _reduction(
             vjp,
             attrs=(Attr("axes", "axes"),),
             evaluate=lambda xp, x, *, axes: getattr(xp, ufunc)(x, axis=axes, **_same(x, ufunc)),
-            into=lambda out, x, *, axes: f"np.{ufunc}({x}, axis={axes}, out={out})",
+            into=lambda out, x, *, axes: f"np.{_REDUCERS[ufunc]}.reduce({x}, {axes[0] if len(axes) == 1 else axes}, None, {out})",
             axes=axes_of,
             linear=(linear,),
             moves=moves,
@@ -81,6 +81,10 @@ def _reduction(
             rejects=(Reject(("f64[3]" if BOOL not in dtypes or len(dtypes) > 1 else "bool[3]",), (("axes", (1,)),), "bad-argument"),),
         )
     )
+
+
+_REDUCERS = {"sum": "add", "max": "maximum", "min": "minimum", "any": "logical_or", "all": "logical_and"}
+"""NumPy's functions for sums and the like are Python that ends in these; given an out, they work in its dtype."""
 
 
 def _same(x: Any, ufunc: str) -> dict[str, Any]:
@@ -155,6 +159,8 @@ def _arg_reduction(name: str, doc: str) -> Op:
             into=lambda out, x, *, axis: f"np.{name}({x}, axis={axis}, out={out})",
             axes=lambda v: reduced_axes(v.operands[0].rank, (v.attrs[0],)),
             cost=lambda v: v.operands[0].type.size,
+            # NumPy copies the operand where the axis is not the last one.
+            workspace=lambda v: 0 if v.attrs[0] == v.operands[0].rank - 1 else v.operands[0].type.size * v.operands[0].dtype.size,
             samples=lambda rng: [Case((rng.normal(size=s),), (("axis", a),)) for s, a in [((4,), 0), ((2, 3), 1), ((2, 3), 0)]],
             rejects=(Reject(("f64[3]",), (("axis", 1),), "bad-argument"),),
         )

@@ -112,7 +112,9 @@ class Surface:
         with np.errstate(over="ignore"):
             made = make_constant(self.graph, value, dtype)
         if x.text is not None:
-            self.graph.literals.setdefault(made.index, x.text)
+            known = self.graph.literals.get(made.index)
+            if known is None or len(x.text) < len(known):  # equal constants are one value: of several spellings the shortest stays
+                self.graph.literals[made.index] = x.text
         return made
 
     def cast(self, v: Value, dtype: DType, reason: str) -> Value:
@@ -121,7 +123,8 @@ class Surface:
             return v
         made = cast(v, dtype=dtype)
         self.graph.casts.setdefault(made.index, reason)
-        if not lossless(v.dtype, dtype) and v.dtype.kind != "int":
+        # A size or a constant as a float is what everyone means by `sum(x) / n`; an i64 in f64 loses nothing below 2**53.
+        if not lossless(v.dtype, dtype) and (v.dtype.kind != "int" or (dtype.bits < 64 and v.op.name not in ("dim", "constant"))):
             self.warn("lossy-cast", f"{v.dtype} is converted to {dtype}: {reason}")
         return made
 

@@ -15,7 +15,7 @@ from dfg.ops.base import OPS, bodies, const_scalar, full
 from dfg.ops.calculus import jacobian_op, jvp_op, vjp_op
 from dfg.ops.leaf import make_pin
 from dfg.passes.cotangent import Cot, Pullback, settle
-from dfg.passes.rebuild import copy_value, rebuild
+from dfg.passes.rebuild import copy_values, rebuild
 from dfg.passes.reverse_loop import ReverseLoop
 from dfg.passes.rules import SIMPLIFY
 from dfg.passes.vmap import batched_pullback
@@ -135,9 +135,6 @@ class _Expander:
         if not any(_has_calculus(w) for w in body.graph.values):
             return body
         inner = body.graph.like(SIMPLIFY)
-        mapping: dict[int, Value] = {}
-        handlers = self.handlers()
-        for w in body.graph.values:
-            mapping[w.index] = copy_value(inner, w, mapping, handlers)
+        mapping = copy_values(inner, body.graph.values, self.handlers())
         sealed, _ = seal(inner, [mapping[i.index] for i in body.inputs], [mapping[o.index] for o in body.outputs])
         return sealed

@@ -5,34 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dfg.ir import Graph, Origin, Roots, Rule, Value
+from dfg.ir import Graph, Origin, Roots, Rules, Value
 
 Handler = Callable[[Graph, Value, tuple[Value, ...]], Value]
 """Gives the new value for an old one, from its new operands."""
 
 
 def rebuild(
-    graph: Graph,
-    rules: Mapping[Any, Sequence[Rule]] | None = None,
-    handlers: Mapping[Any, Handler] | None = None,
-    keep_names: bool = True,
+    graph: Graph, rules: Rules | None = None, handlers: Mapping[Any, Handler] | None = None, settled: bool = False
 ) -> tuple[Graph, dict[int, Value]]:
-    """The part of a graph that its roots need, emitted again under `rules`; ops in `handlers` are replaced by what these give. Returns the
-    new graph and where each old value went."""
+    """The part of a graph that its roots need, emitted again under `rules`; ops in `handlers` are replaced by what these give. Returns
+    the new graph and where each old value went. `settled`: the graph was made under the same rules, so that a value whose operands are
+    copied as they are needs none."""
     fresh = graph.like(rules)
-    mapping: dict[int, Value] = {}
-    handlers = handlers or {}
-    for v in graph.live(graph.roots.values()):
-        mapping[v.index] = copy_value(fresh, v, mapping, handlers)
+    mapping = copy_values(fresh, graph.live(graph.roots.values()), handlers or {}, settled)
     fresh.roots = Roots(
         {k: mapping[v.index] for k, v in graph.roots.outputs.items()},
         {k: mapping[v.index] for k, v in graph.roots.updates.items()},
         {k: mapping[v.index] for k, v in graph.roots.initials.items()},
     )
-    if keep_names:
-        for name, v in graph.names.items():
-            if v.index in mapping:
-                fresh.names[name] = mapping[v.index]
+    for name, v in graph.names.items():
+        if v.index in mapping:
+            fresh.names[name] = mapping[v.index]
     for i, hint in graph.hints.items():
         if i in mapping:
             fresh.hints.setdefault(mapping[i].index, hint)
@@ -43,19 +37,45 @@ def rebuild(
     return fresh, mapping
 
 
-def copy_value(fresh: Graph, v: Value, mapping: Mapping[int, Value], handlers: Mapping[Any, Handler]) -> Value:
-    """Emit one value in a new graph, with its side tables."""
-    operands = tuple([mapping[o.index] for o in v.operands])
-    source = v.graph
-    fresh.cursor = source.spans.get(v.index)
-    fresh.call = source.calls.get(v.index, "")
-    handler = handlers.get(v.op)
-    made = fresh.emit(v.op, operands, v.attrs) if handler is None else handler(fresh, v, operands)
+def copy_values(fresh: Graph, values: Sequence[Value], handlers: Mapping[Any, Handler], settled: bool = False) -> dict[int, Value]:
+    """Emit values of another graph in a new one, in order, with their side tables; where each went. See `rebuild`."""
+    mapping: dict[int, Value] = {}
+    if not values:
+        return mapping
+    source = values[0].graph
+    spans, calls, literals, casts = source.spans, source.calls, source.literals, source.casts
+    plain: set[int] = set()
+    emit = fresh.emit
+    rules = fresh.rules
+    for v in values:
+        i = v.index
+        op = v.op
+        if spans:
+            fresh.cursor = spans.get(i)
+        if calls:
+            fresh.call = calls.get(i, "")
+        operands = tuple([mapping[o.index] for o in v.operands])
+        if op in handlers:
+            fresh.rules = rules
+            made = handlers[op](fresh, v, operands)
+        elif settled:
+            same = True
+            for o in v.operands:
+                if o.index not in plain:
+                    same = False
+                    break
+            fresh.rules = None if same else rules
+            made = emit(op, operands, v.attrs, v.type)
+            if made.op is op and made.operands == operands:
+                plain.add(i)
+        else:
+            made = emit(op, operands, v.attrs, v.type)
+        mapping[i] = made
+        if i in literals:
+            fresh.literals.setdefault(made.index, literals[i])
+        if i in casts:
+            fresh.casts.setdefault(made.index, casts[i])
     fresh.cursor = None
     fresh.call = ""
-    i, j = v.index, made.index
-    if i in source.literals:
-        fresh.literals.setdefault(j, source.literals[i])
-    if i in source.casts:
-        fresh.casts.setdefault(j, source.casts[i])
-    return made
+    fresh.rules = rules
+    return mapping

@@ -10,11 +10,12 @@ steps: a carry, or, if each step contributes a contraction, one contraction of s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dfg.ir import Graph, Subgraph, Value, seal
 from dfg.ops.base import OPS, full
+from dfg.ops.branch import loop_parts
 from dfg.ops.contract import LETTERS, canonical, split_subs
 from dfg.ops.leaf import arg
 from dfg.passes.cotangent import Cot, Pullback, settle
@@ -38,9 +39,12 @@ class ReverseLoop:
     def __init__(self, kinks: str) -> None:
         self.kinks = kinks
 
+    def cond(self, y: Value, cts: dict[tuple[str, int], Cot], need: Sequence[bool]) -> list[Cot | None]:
+        return reverse_cond(self, y, cts, need)
+
     def scan(self, y: Value, cts: dict[tuple[str, int], Cot], need: Sequence[bool]) -> list[Cot | None]:
-        body, _, carries, _, _ = y.attrs
-        active = _active(body, carries, need)
+        body, _, carries, *_ = loop_parts(y)
+        active = _active(body, carries, need[: len(body.inputs)])
         preds = {
             i
             for i in range(carries)
@@ -73,6 +77,47 @@ def _active(body: Subgraph, carries: int, need: Sequence[bool]) -> list[bool]:
             active[i] = True
 
 
+class ForwardCopy:
+    """A body copied into a graph in which its reverse is made: what the reverse uses of it is found out afterwards."""
+
+    def __init__(self, y: Value, body: Subgraph) -> None:
+        g = Graph(y.graph.facts, y.graph.rules)
+        self.graph = g
+        self.args = [g.emit(arg, (), (k, a.type)) for k, a in enumerate(body.inputs)]
+        self.place = {a.index: k for k, a in enumerate(self.args)}
+        self.mapping: dict[int, Value] = {a.index: self.args[k] for k, a in enumerate(body.inputs)}
+        self.old: dict[int, int] = {}
+        """The value of the body that a value here is."""
+        for v in body.graph.values:
+            made = self.mapping.get(v.index)
+            if made is None:
+                made = g.emit(v.op, tuple([self.mapping[o.index] for o in v.operands]), v.attrs)
+                self.mapping[v.index] = made
+            g.copy_tables(v, made)
+            self.old.setdefault(made.index, v.index)
+        self.size = len(g)
+        """Values from this index on belong to the reverse."""
+
+    def invariant(self, v: Value, first: int) -> bool:
+        """Whether a value depends on captures (arguments from `first` on) and constants alone."""
+        variable = {a.index for a in self.args[:first]}
+        return not any(w.index in variable for w in self.graph.live([v]))
+
+    def needed(self, live: Sequence[Value], outputs: Sequence[Value], residual: Callable[[Value], Value | None]) -> dict[int, Value | None]:
+        """The forward values that the reverse needs: each with its residual, or None if it is computed again."""
+        needed: dict[int, Value | None] = {}
+        pending = [o for v in live if v.index >= self.size for o in v.operands if o.index < self.size]
+        pending += [o for o in outputs if o.index < self.size]
+        while pending:
+            f = pending.pop()
+            if f.index not in needed:
+                stack = residual(f)
+                needed[f.index] = stack
+                if stack is None:
+                    pending.extend(f.operands)
+        return needed
+
+
 class _Step:
     """One attempt at a reverse body, for a guess of which carries need a predicate."""
 
@@ -81,11 +126,13 @@ class _Step:
         self.cts = cts
         self.active = active
         self.preds = preds
-        self.body, self.length, self.carries, self.xs, self.reverse = y.attrs
-        self.graph = Graph(y.graph.facts, y.graph.rules)
-        self._position = 0
-        self._copy_forward()
-        self.forward = len(self.graph)
+        self.body, self.length, self.carries, self.xs, self.reverse, self.count = loop_parts(y)
+        self.copy = ForwardCopy(y, self.body)
+        self.graph = self.copy.graph
+        self.args = self.copy.args
+        self.mapping = self.copy.mapping
+        self.forward = self.copy.size
+        self._position = len(self.args)
         self._seed()
         floating = [k for k, on in enumerate(active) if on]
         targets = [self.args[k] for k in floating]
@@ -99,21 +146,6 @@ class _Step:
         made = self.graph.emit(arg, (), (self._position, t))
         self._position += 1
         return made
-
-    def _copy_forward(self) -> None:
-        g = self.graph
-        self.mapping: dict[int, Value] = {}
-        self.args = [self._arg(a.type) for a in self.body.inputs]
-        place = {a.index: k for k, a in enumerate(self.body.inputs)}
-        self.old: dict[int, int] = {}
-        for v in self.body.graph.values:
-            if v.index in place:
-                made = self.args[place[v.index]]
-            else:
-                made = g.emit(v.op, tuple([self.mapping[o.index] for o in v.operands]), v.attrs)
-            g.copy_tables(v, made)
-            self.mapping[v.index] = made
-            self.old.setdefault(made.index, v.index)
 
     def _seed(self) -> None:
         self.seeds: list[tuple[Value, Cot]] = []
@@ -247,43 +279,30 @@ class _Step:
         return v.index >= self.forward or not self._invariant(v)
 
     def _invariant(self, v: Value) -> bool:
-        first = self.carries + self.xs
-        variable = {a.index for a in self.args[:first]}
-        return not any(w.index in variable for w in self.graph.live([v]))
+        return self.copy.invariant(v, self.carries + self.xs)
 
     # --- residuals ------------------------------------------------------------------------------------------------------------------
 
     def _residual(self, f: Value) -> Value | None:
         """The stack of a forward value in the outer graph, or None if it is computed again."""
         y = self.y
-        place = {a.index: k for k, a in enumerate(self.args)}
-        if f.index in place:
-            k = place[f.index]
+        k = self.copy.place.get(f.index)
+        if k is not None:
             if k < self.carries:
-                return y.graph.emit(OPS["trace"], (y,), (self.body.inputs[k].index,))
+                return OPS["trace"](y, index=self.body.inputs[k].index)
             return y.operands[k] if k < self.carries + self.xs else None
-        old = self.old.get(f.index)
+        old = self.copy.old.get(f.index)
         if old is None or not f.operands or f.op.view or self._invariant(f):
             return None
         for k, o in enumerate(self.body.outputs[self.carries :]):
             if o.index == old:
-                return y.graph.emit(OPS["part"], (y,), (self.carries + k,))
-        return y.graph.emit(OPS["trace"], (y,), (old,))
+                return OPS["part"](y, index=self.carries + k)
+        return OPS["trace"](y, index=old)
 
     def _emit(self, carry_args: list[Value], starts: list[Value], count: int) -> list[Value]:
         g, y = self.graph, self.y
         live = g.live(self.outputs)
-        needed: dict[int, Value | None] = {}
-        pending = [o for v in live if v.index >= self.forward for o in v.operands if o.index < self.forward]
-        pending += [o for o in self.outputs if o.index < self.forward]
-        while pending:
-            f = pending.pop()
-            if f.index in needed:
-                continue
-            stack = self._residual(f)
-            needed[f.index] = stack
-            if stack is None:
-                pending.extend(f.operands)
+        needed = self.copy.needed(live, self.outputs, self._residual)
         captured = {a.index: y.operands[k] for k, a in enumerate(self.args) if k >= self.carries + self.xs}
         inner = Graph(g.facts, g.rules)
         new: dict[int, Value] = {}
@@ -322,7 +341,10 @@ class _Step:
             inner.copy_tables(v, made)
             new[v.index] = made
         sealed, _ = seal(inner, inputs, [new[o.index] for o in self.outputs])
-        loop = y.graph.emit(y.op, tuple(operands), (sealed, self.length, count, xs, not self.reverse))
+        if self.count is not None:
+            operands.append(self.count)
+        op = OPS["scan" if self.count is None else "counted_scan"]
+        loop = y.graph.emit(op, tuple(operands), (sealed, self.length, count, xs, not self.reverse))
         return [y.graph.emit(OPS["part"], (loop,), (k,)) for k in range(len(self.outputs))]
 
     def _stack(self, v: Value, results: list[Value], count: int) -> Value:
@@ -340,3 +362,89 @@ class _Step:
         return OPS["contract"](x, z, subs=canonical(f"{t}{a},{t}{b}->{result}"))
 
 
+def reverse_cond(driver: ReverseLoop, y: Value, cts: dict[tuple[str, int], Cot], need: Sequence[bool]) -> list[Cot | None]:
+    """Reverse mode through `cond`: a `cond` whose bodies pull back through the bodies, over traces of what the chosen one computed."""
+    outer = y.graph
+    p, *captures = y.operands
+    sides = [_Side(driver, y, body, offset, cts, need[1:]) for body, offset in ((y.attrs[0], 0), (y.attrs[1], len(y.attrs[0].graph)))]
+    result: list[Cot | None] = [None] * len(y.operands)
+    wanted = [k for k in range(len(captures)) if any(side.found.get(k) is not None for side in sides)]
+    if not wanted:
+        return result
+    masked = [k for k in wanted if any((c := side.found.get(k)) is None or c.pred is not None for side in sides)]
+    for side in sides:
+        g = side.copy.graph
+        for k in wanted:
+            c = side.found.get(k)
+            side.outputs.append(full(g, 0, captures[k].type) if c is None else settle(c))
+        for k in masked:
+            c, t = side.found.get(k), captures[k].type.with_dtype(BOOL)
+            side.outputs.append(full(g, False, t) if c is None else full(g, True, t) if c.pred is None else c.pred)
+    operands: dict[int, Value] = {}
+    for side in sides:
+        for v in side.take():
+            operands.setdefault(v.index, v)
+    inputs = [operands[i] for i in sorted(operands)]
+    bodies = tuple(side.seal(inputs) for side in sides)
+    made = outer.emit(y.op, (p, *inputs), bodies)
+    for n, k in enumerate(wanted):
+        pred = OPS["part"](made, index=len(wanted) + masked.index(k)) if k in masked else None
+        result[k + 1] = Cot(OPS["part"](made, index=n), pred)
+    return result
+
+
+class _Side:
+    """One body of a `cond`, backwards."""
+
+    def __init__(
+        self, driver: ReverseLoop, y: Value, body: Subgraph, offset: int, cts: dict[tuple[str, int], Cot], need: Sequence[bool]
+    ) -> None:
+        self.y, self.body, self.offset = y, body, offset
+        self.copy = ForwardCopy(y, body)
+        g = self.copy.graph
+        self.outputs: list[Value] = []
+        self.entering: list[tuple[Value, Value]] = []
+        """Arguments for cotangents and predicates, with what they stand for in the outer graph."""
+        seeds: list[tuple[Value, Cot]] = []
+        for (kind, k), c in sorted(cts.items(), key=lambda item: item[0]):
+            index = body.outputs[k].index if kind == "part" else k - offset
+            if not 0 <= index < len(body.graph):
+                continue
+            seeds.append((self.copy.mapping[index], Cot(self._enter(settle(c)), None if c.pred is None else self._enter(c.pred))))
+        floating = [k for k, on in enumerate(need) if on and body.inputs[k].type.dtype.floating]
+        found = Pullback(g, driver.kinks, driver).run(seeds, [self.copy.args[k] for k in floating])
+        self.found: dict[int, Cot | None] = dict(zip(floating, found, strict=True))
+
+    def _enter(self, outside: Value) -> Value:
+        made = self.copy.graph.emit(arg, (), (len(self.copy.args) + len(self.entering), outside.type))
+        self.entering.append((made, outside))
+        return made
+
+    def _residual(self, f: Value) -> Value | None:
+        k = self.copy.place.get(f.index)
+        if k is not None:
+            return self.y.operands[k + 1]
+        old = self.copy.old.get(f.index)
+        return None if old is None or not f.operands or f.op.view else OPS["trace"](self.y, index=self.offset + old)
+
+    def take(self) -> list[Value]:
+        """What the reverse body captures, as values of the outer graph."""
+        self.live = self.copy.graph.live(self.outputs)
+        self.needed = self.copy.needed(self.live, self.outputs, self._residual)
+        alive = {v.index for v in self.live}
+        self.inside = {i: v for i, v in self.needed.items() if v is not None}
+        self.inside.update({a.index: outside for a, outside in self.entering if a.index in alive})
+        return list(self.inside.values())
+
+    def seal(self, inputs: Sequence[Value]) -> Subgraph:
+        inner = Graph(self.copy.graph.facts, self.copy.graph.rules)
+        args = [inner.emit(arg, (), (k, v.type)) for k, v in enumerate(inputs)]
+        by_outside = {v.index: a for v, a in zip(inputs, args, strict=True)}
+        new = {i: by_outside[outside.index] for i, outside in self.inside.items()}
+        for v in self.live:
+            if v.index in new or (v.index < self.copy.size and self.needed.get(v.index, v) is not None):
+                continue
+            made = inner.emit(v.op, tuple([new[o.index] for o in v.operands]), v.attrs)
+            inner.copy_tables(v, made)
+            new[v.index] = made
+        return seal(inner, args, [new[o.index] for o in self.outputs])[0]

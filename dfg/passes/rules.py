@@ -6,29 +6,30 @@ operands and attributes of the value that is about to be emitted and gives an eq
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from dfg.dims import Dim
-from dfg.ir import Graph, Rule, Value
+from dfg.ir import Graph, Rule, Rules, Value
 from dfg.ops.base import OPS, Op, const_scalar, const_value, constant, full, make_constant
 from dfg.ops.elementwise import emit_cast
 from dfg.ops.leaf import dim_op
 from dfg.ops.movement import broadcast_along
 from dfg.types import BOOL, I64, TensorType, lossless
 
-SIMPLIFY: Final[dict[Any, list[Rule]]] = {}
+SIMPLIFY: Final = Rules()
 """The rules of each op, in the order in which they are tried."""
 
 
-def rule(*names: str) -> Any:
-    """Register a rule for ops."""
+def rule(*names: str, constant: bool = False) -> Callable[[Rule], Rule]:
+    """Register a rule for ops; `constant`: one that needs a constant operand."""
 
     def register(f: Rule) -> Rule:
+        table = SIMPLIFY.constant if constant else SIMPLIFY.always
         for name in names:
-            SIMPLIFY.setdefault(OPS[name], []).append(f)
+            table.setdefault(OPS[name], []).append(f)
         return f
 
     return register
@@ -66,10 +67,10 @@ def _fold(op: Op) -> Rule:
 
 for _op in list(OPS.values()):
     if _op.elementwise and not _op.unique and _op.name != "stop_gradient":
-        SIMPLIFY.setdefault(_op, []).append(_fold(_op))
+        SIMPLIFY.constant.setdefault(_op, []).append(_fold(_op))
 
 
-@rule("multiply")
+@rule("multiply", constant=True)
 def times_one(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
     """x * 1 = x; x * -1 = -x."""
     for k, o in enumerate(operands):
@@ -81,20 +82,20 @@ def times_one(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> 
     return None
 
 
-@rule("divide")
+@rule("divide", constant=True)
 def over_one(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
     """x / 1 = x."""
     return operands[0] if const_scalar(operands[1]) == 1 else None
 
 
-@rule("subtract")
+@rule("subtract", constant=True)
 def minus_zero(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
     """x - 0 = x (x + 0 is not x: it turns -0.0 into 0.0)."""
     c = const_scalar(operands[1])
     return operands[0] if c == 0 and not np.signbit(c) else None
 
 
-@rule("power")
+@rule("power", constant=True)
 def power_one(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
     """x ** 1 = x; x ** 0 = 1."""
     c = const_scalar(operands[1])
@@ -296,13 +297,11 @@ def _window(v: Value) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
     return (v.attrs[0], v.operands[1].shape) if all(s == 1 for s in v.attrs[1]) else None
 
 
-@rule("sum")
+@rule("sum", constant=True)
 def sum_of_constant(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
-    """No axes: itself. A finite constant summed over axes is a product with their size."""
+    """A finite constant summed over axes is a product with their size."""
     x = operands[0]
     axes = attrs[0]
-    if not axes:
-        return x
     c = const_scalar(x)
     if c is None or not np.isfinite(c) or x.op is constant:
         return None
@@ -314,18 +313,22 @@ def sum_of_constant(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...
     return broadcast_along(scalar, tuple(d for k, d in enumerate(x.shape) if k not in axes), ())
 
 
-@rule("any", "all", "max", "min")
+@rule("sum", "any", "all", "max", "min")
 def nothing_reduced(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
-    """No axes: itself; a constant over axes that are not empty is itself."""
+    """No axes: itself."""
+    return None if attrs[0] else operands[0]
+
+
+@rule("any", "all", "max", "min", constant=True)
+def constant_reduced(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """A constant over axes that are not empty is itself."""
     x = operands[0]
-    if not attrs[0]:
-        return x
     if const_scalar(x) is None or any(g.facts.at_least(x.shape[a], 1) is not True for a in attrs[0]):
         return None
     return _spread(g, x, tuple(d for k, d in enumerate(x.shape) if k not in attrs[0]))
 
 
-@rule("any")
+@rule("any", constant=True)
 def any_of_false(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
     """Nothing false is true, however many."""
     x = operands[0]

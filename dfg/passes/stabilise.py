@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from dfg.ir import Graph, Rule, Subgraph, Value, seal
+from dfg.ir import Graph, Rules, Subgraph, Value, seal
 from dfg.ops.base import OPS
-from dfg.passes.rebuild import copy_value, rebuild
+from dfg.passes.rebuild import copy_values, rebuild
 
-STABLE: Final[dict[Any, list[Rule]]] = {}
+STABLE: Final = Rules()
 """The rules of each op."""
 
 
@@ -18,7 +18,7 @@ class Stabilise:
     """Apply `STABLE` everywhere, in bodies too."""
 
     def run(self, graph: Graph) -> Graph:
-        if not STABLE:
+        if not STABLE.always:
             return graph
         fresh, _ = rebuild(graph, STABLE, {op: _body for op in OPS.values() if any(a.kind == "body" for a in op.attrs)})
         return fresh
@@ -31,9 +31,6 @@ def _body(g: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
 
 def _stable_subgraph(body: Subgraph) -> Subgraph:
     inner = body.graph.like(STABLE)
-    mapping: dict[int, Value] = {}
-    handlers = {op: _body for op in OPS.values() if any(a.kind == "body" for a in op.attrs)}
-    for w in body.graph.values:
-        mapping[w.index] = copy_value(inner, w, mapping, handlers)
+    mapping = copy_values(inner, body.graph.values, {op: _body for op in OPS.values() if any(a.kind == "body" for a in op.attrs)})
     sealed, _ = seal(inner, [mapping[i.index] for i in body.inputs], [mapping[o.index] for o in body.outputs])
     return sealed

@@ -10,6 +10,7 @@ tooltip as `<title>`, a class for its role and `data-id`, by which a page can fi
 from __future__ import annotations
 
 from html import escape
+from itertools import pairwise
 from math import hypot
 
 from dfg.viz import fonts
@@ -64,7 +65,8 @@ def draw(picture: Picture, placed: Layout) -> str:
     if title:
         out.append(_text(title, total_width / 2, MARGIN + TITLE_SIZE, TITLE_SIZE, "#111827", bold=True))
     out.append(f'<g transform="translate({_n(shift_x)} {_n(shift_y)})">')
-    out += [item for group in picture.groups for item in _frame(group, boxes)]
+    frames = [(group, frame) for group in picture.groups if (frame := _frame_box(group, boxes)) is not None]
+    out += [f'<g class="group">{_rect(*frame, 10.0, "#f9fafb", "#9ca3af", 1.0, dash="4 3")}</g>' for _, frame in frames]
     for k, edge in enumerate(picture.edges):
         curve = placed.curves[k]
         if curve is not None:
@@ -74,6 +76,7 @@ def draw(picture: Picture, placed: Layout) -> str:
         curve = placed.curves[k]
         if curve is not None and edge.label:
             out += _label(edge, curve)
+    out += [_text(shown(g.title), x + 8, y + 13, 11.5, "#4b5563", anchor="start", halo=True) for g, (x, y, _, _) in frames]
     out.append("</g>")
     y = total_height - MARGIN - footer + 18.0
     for row in rows:
@@ -131,7 +134,7 @@ def _node(node: Node, box: Box) -> list[str]:
     classes = " ".join(["node", f"role-{node.role}", *(["kept"] if node.kept else []), *(["output"] if node.output else [])])
     tooltip = clean(node.tooltip) or " ".join(clean(line.text) for line in node.lines)
     out = [f'<g class="{classes}" data-id="{_x(clean(node.id))}"><title>{_x(tooltip)}</title>']
-    if node.role == "fold":
+    if node.folded:
         out.append(_rect(x + 4, y + 4, width - 4, height - 4, radius, colours.fill, colours.line, stroke))
         width, height = width - 4, height - 4
     out.append(_rect(x, y, width, height, radius, colours.fill, colours.line, stroke))
@@ -179,23 +182,31 @@ def _label_box(edge: Edge, curve: Curve) -> Box:
 
 
 def _label(edge: Edge, curve: Curve) -> list[str]:
-    """The words on an arrow, with a white halo, so that a line below them does not cross them out."""
-    x, y, width, _ = _label_box(edge, curve)
-    out: list[str] = []
+    """The words on an arrow, on white, so that the line below them does not cross them out."""
+    x, y, width, height = _label_box(edge, curve)
+    out = [f'<rect x="{_n(x - 2)}" y="{_n(y)}" width="{_n(width + 4)}" height="{_n(height)}" fill="white" fill-opacity="0.85"/>']
     for line in label_lines(edge.label):
         y += LABEL_SIZE * 1.2
-        out.append(_text(line, x + width / 2, y - LABEL_SIZE * 0.28, LABEL_SIZE, "#374151", halo=True))
+        out.append(_text(line, x + width / 2, y - LABEL_SIZE * 0.28, LABEL_SIZE, "#374151"))
     return out
 
 
 def middle(curve: Curve) -> Point:
-    """The point of a curve half way along its pieces."""
-    pieces = (len(curve.points) - 1) // 3
-    k = 3 * (pieces // 2)
-    if pieces % 2 == 0 or len(curve.points) < 4:
-        return curve.points[min(k, len(curve.points) - 1)]
-    a, b, c, d = curve.points[k : k + 4]
-    return (a[0] + 3 * b[0] + 3 * c[0] + d[0]) / 8, (a[1] + 3 * b[1] + 3 * c[1] + d[1]) / 8
+    """The point half way along a curve, by its length."""
+    way: list[Point] = [curve.points[0]]
+    for k in range(0, len(curve.points) - 1, 3):
+        p, q, r, s = curve.points[k : k + 4]
+        for eighth in range(1, 9):
+            t = eighth / 8
+            a, b, c, d = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3
+            way.append((a * p[0] + b * q[0] + c * r[0] + d * s[0], a * p[1] + b * q[1] + c * r[1] + d * s[1]))
+    steps = [hypot(y[0] - x[0], y[1] - x[1]) for x, y in pairwise(way)]
+    left = sum(steps) / 2
+    for (x, y), length in zip(pairwise(way), steps, strict=True):
+        if length >= left > 0:
+            return x[0] + (y[0] - x[0]) * left / length, x[1] + (y[1] - x[1]) * left / length
+        left -= length
+    return way[-1]
 
 
 def _frame_box(group: Group, boxes: dict[str, Box]) -> Box | None:
@@ -210,18 +221,6 @@ def _frame_box(group: Group, boxes: dict[str, Box]) -> Box | None:
         if name not in inside and x < right and x + width > left and y < bottom and y + height > top:
             return None
     return left, top, right - left, bottom - top
-
-
-def _frame(group: Group, boxes: dict[str, Box]) -> list[str]:
-    frame = _frame_box(group, boxes)
-    if frame is None:
-        return []
-    x, y, width, height = frame
-    return [
-        f'<g class="group">{_rect(x, y, width, height, 10.0, "#f9fafb", "#9ca3af", 1.0, dash="4 3")}',
-        _text(shown(group.title), x + 8, y + 13, 11.5, "#4b5563", anchor="start"),
-        "</g>",
-    ]
 
 
 def _legend_rows(picture: Picture, width: float) -> list[list[tuple[str, str]]]:

@@ -32,7 +32,7 @@ ENGINES: tuple[Engine, ...] = ("auto", "wasi", "dot", "layered")
 WORKER = Path(__file__).with_name("worker.py")
 LARGE = 1500
 """More nodes than this go to the layered engine at once: `dot` would take minutes."""
-MAX_PIXELS = 60_000_000
+MAX_PIXELS = 32_000_000
 
 __all__ = ["ENGINES", "Engine", "Line", "Node", "Picture", "layout", "layout_svg", "svg_to_png", "write_atomically"]
 
@@ -129,11 +129,12 @@ def _parse(picture: Picture, data: bytes, engine: str, notes: tuple[str, ...]) -
             if item.get("name") in ids and "pos" in item:
                 x, y = (float(t) for t in item["pos"].split(","))
                 centres[ids[item["name"]]] = (x - x0, y1 - y)
-        curves: list[Curve | None] = [None] * len(picture.edges)
+        pieces: dict[int, dict[int, Curve]] = {}
         for item in found.get("edges", ()):
-            name = item.get("id", "")
-            if name.startswith("e") and "pos" in item:
-                curves[int(name[1:])] = _curve(item, x0, y1)
+            match = re.fullmatch(r"e(\d+)(?:p(\d+))?", item.get("id", ""))
+            if match and "pos" in item:
+                pieces.setdefault(int(match.group(1)), {})[int(match.group(2) or 0)] = _curve(item, x0, y1)
+        curves = [_joined(pieces.get(k, {})) for k in range(len(picture.edges))]
     except (ValueError, KeyError, IndexError) as problem:
         raise EngineFailure(f"its answer could not be read ({problem})") from None
     if len(centres) != len(picture.nodes):
@@ -161,6 +162,21 @@ def _curve(item: dict[str, Any], x0: float, y1: float) -> Curve:
     return Curve(tuple(points), label)
 
 
+def _joined(pieces: dict[int, Curve]) -> Curve | None:
+    """The pieces of one arrow, made one smooth curve: straight through the points where they meet."""
+    if not pieces:
+        return None
+    ordered = [pieces[k] for k in sorted(pieces)]
+    points = list(ordered[0].points)
+    for piece in ordered[1:]:
+        before, after = points[-2], piece.points[1]
+        x, y = (points[-1][0] + piece.points[0][0]) / 2, (points[-1][1] + piece.points[0][1]) / 2
+        slope_x, slope_y = (after[0] - before[0]) / 2, (after[1] - before[1]) / 2
+        points[-2:] = [(x - slope_x, y - slope_y), (x, y)]
+        points += [(x + slope_x, y + slope_y), *piece.points[2:]]
+    return Curve(tuple(points), ordered[0].label)
+
+
 def svg_to_png(svg: str, scale: float = 2.0) -> bytes:
     """An SVG as PNG bytes, with the shipped font, so that text never vanishes on a machine without fonts.
 
@@ -178,7 +194,7 @@ def svg_to_png(svg: str, scale: float = 2.0) -> bytes:
     opening = re.sub(r'\b(width|height)="([\d.]+)pt"', r'\1="\2"', head.group())
     sizes = {name: float(value) for name, value in re.findall(r'\b(width|height)="([\d.]+)"', opening)}
     area = sizes.get("width", 0.0) * sizes.get("height", 0.0)
-    if area * 0.25 > MAX_PIXELS:
+    if area * 0.2 > MAX_PIXELS:
         size = f"{sizes['width']:.0f} x {sizes['height']:.0f}"
         raise UserError(error("picture-too-large", f"at {size} the picture is too large for a PNG that one can read",
                               help="write `.svg`, or draw a part: `--focus NAME --depth K`"))

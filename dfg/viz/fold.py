@@ -15,10 +15,11 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
-import networkx as nx
-
+from dfg.viz import words
 from dfg.viz.scene import LEAVES, Scene
 
+READABLE = 14
+"""A large graph becomes about so many forward boxes: what one sees at a glance, whatever the limit would allow."""
 MERGE = 4
 """So many values at most become one gradient expression."""
 
@@ -91,18 +92,22 @@ def fold(scene: Scene, shown: list[int], calls: bool, most: int) -> Folding:
 
 
 def _expressions(scene: Scene, folding: Folding) -> None:
-    """Values of one rule with a single reader in that rule become one expression, up to `MERGE` values."""
+    """Values of one rule with a single reader in that rule become one expression, up to `MERGE` values; so does what only the rule of a
+    broadcast or cast reads (`sum(∂l/∂u · x)` is one step to a reader of pictures, who sees no broadcast)."""
+    origins = scene.graph.origins
     readers: dict[int, set[int]] = defaultdict(set)
     for i in folding.box:
         for source, _ in scene.sources[i]:
             readers[source].add(i)
     sizes: Counter[int] = Counter(folding.box.values())
     for i in sorted(folding.box, reverse=True):
-        if i not in scene.derived or i in scene.outputs or scene.names.get(i) or len(readers[i]) != 1:
+        if i not in scene.derived or i in scene.outputs or scene.names.get(i) or len(readers[i]) != 1 or words.bodies(scene.graph.values[i]):
             continue
         (reader,) = readers[i]
         root = folding.box[reader]
-        if reader not in scene.derived or scene.partners.get(reader) != scene.partners.get(i) or sizes[root] >= MERGE:
+        if reader not in scene.derived or sizes[root] >= MERGE:
+            continue
+        if scene.partners.get(reader) != scene.partners.get(i) and origins[reader].primal not in scene.hidden:
             continue
         folding.box[i] = root
         sizes[root] += sizes.pop(i, 1)
@@ -111,7 +116,7 @@ def _expressions(scene: Scene, folding: Folding) -> None:
 
 def _calls(scene: Scene, folding: Folding, most: int) -> None:
     """Fold calls at the least depth at which at least three boxes of ops are left (a program that is one call is not one box)."""
-    paths = {i: scene.graph.calls.get(i if i not in scene.partners else scene.partners[i], "").split(".") for i in folding.box}
+    paths = {i: scene.graph.calls.get(scene.partners.get(i, i), "").split(".") for i in folding.box}
     paths = {i: path for i, path in paths.items() if path != [""] and scene.graph.values[i].op.name not in LEAVES}
     if not paths:
         return
@@ -134,29 +139,29 @@ def _calls(scene: Scene, folding: Folding, most: int) -> None:
 
 
 def _bands(scene: Scene, folding: Folding, most: int) -> None:
-    """Fold ops into bands of levels, each connected part of a band one box; leaves by role and by the box that reads them."""
+    """Fold ops into bands of levels, each connected part of a band one box; leaves by role and by the box that reads them first; gradients as
+    their partners, those of a leaf as the box that reads it, so that the two columns stay side by side."""
     values = scene.graph.values
-    leaves = {i for i in folding.box if values[i].op.name in LEAVES or not scene.sources[i]}
+    leaves = {i for i in folding.box if values[i].op.name in LEAVES or not any(source in folding.box for source, _ in scene.sources[i])}
+    leaves = {i for i in leaves if i not in scene.backward}
     forward = [i for i in folding.box if i not in leaves and i not in scene.backward]
-    partnered = [i for i in folding.box if i in scene.partners and i not in leaves]
-    loose = [i for i in folding.box if i in scene.backward and i not in scene.partners and i not in leaves]
-    share = max(1, most // (2 if not partnered else 4))
+    partnered = {i: p for i in folding.box if (p := scene.partners.get(i)) is not None and p in folding.box and i not in leaves}
+    loose = [i for i in folding.box if i in scene.backward and i not in partnered and i not in leaves]
+    share = max(2, min(READABLE, most // 4))
     _band(scene, folding, forward, share)
-    if loose:
-        _band(scene, folding, loose, max(1, share // 3 if partnered else share))
-    readers: dict[int, set[int]] = defaultdict(set)
-    for i in folding.box:
+    _band(scene, folding, loose, share)
+    reader: dict[int, int] = {}
+    for i in folding.box:  # forward values have lower indices than gradients, so a forward reader comes first
         for source, _ in scene.sources[i]:
-            readers[source].add(folding.box[i])
-    many = len(leaves) > share
-    if many:
-        by_reader: dict[int, Hashable] = {i: (values[i].op.name, min(readers[i], default=-1)) for i in leaves}
-        folding.join_all(by_reader, {})
-        if len({folding.box[i] for i in leaves}) > share:
-            folding.join_all({i: values[i].op.name for i in leaves}, {})
-    named = [i for i in partnered if i in scene.outputs and len(partnered) > share]
-    folding.join_all({i: ("grad", folding.box[scene.partners[i]]) for i in partnered}, {})
-    del named
+            if source in leaves:
+                reader[source] = min(reader.get(source, i), i)
+    beside = {i: folding.box[reader[i]] if i in reader else -1 for i in leaves}
+    folding.join_all({i: ("gradient", beside.get(p, folding.box[p])) for i, p in partnered.items()}, {})
+    if len(leaves) > share:
+        kind = {i: values[i].op.name if values[i].op.name in LEAVES else "value" for i in leaves}
+        folding.join_all({i: (kind[i], beside[i]) for i in leaves}, {})
+        if len({folding.box[i] for i in leaves}) > 3 * share:
+            folding.join_all({i: kind[i] for i in leaves}, {})
 
 
 def _band(scene: Scene, folding: Folding, items: list[int], most: int) -> None:
@@ -172,17 +177,18 @@ def _band(scene: Scene, folding: Folding, items: list[int], most: int) -> None:
         boxes[folding.box[i]] = max(boxes.get(folding.box[i], 0), level[i])
     order = sorted(items, key=lambda i: (boxes[folding.box[i]], i))
     top = boxes[folding.box[order[-1]]] + 1
-    parts: dict[int, Hashable] = {}
-    bands = min(most, top)
-    while True:
-        band = _cut([boxes[folding.box[i]] for i in order], top, bands)
-        parts = _parts(scene, folding, dict(zip(order, band, strict=True)), within)
-        if len(set(parts.values())) <= most or bands == 1:
+    levels = [boxes[folding.box[i]] for i in order]
+    whole: dict[int, Hashable] = dict(zip(order, _cut(levels, top, min(most, top)), strict=True))
+    best, bands = whole, min(most, top)
+    while bands >= 1:
+        band = dict(zip(order, _cut(levels, top, bands), strict=True))
+        parts = _parts(scene, folding, band, within)
+        count = len(set(parts.values()))
+        if count <= most:  # independent strands side by side say more than bands, unless only a few boxes would be left
+            best = parts if 2 * count >= len(set(whole.values())) else whole
             break
-        bands = max(1, bands * 2 // 3)
-    if len(set(parts.values())) > most:
-        parts = dict(zip(order, band, strict=True))
-    folding.join_all(parts, {})
+        bands = bands * 2 // 3
+    folding.join_all(best, {})
 
 
 def _cut(levels: list[int], top: int, bands: int) -> list[int]:
@@ -218,6 +224,8 @@ def _parts(scene: Scene, folding: Folding, band: dict[int, int], within: set[int
 
 def _condense(scene: Scene, folding: Folding) -> None:
     """Merge boxes that reach each other, until the boxes form a DAG."""
+    import networkx as nx
+
     quotient = nx.DiGraph()
     quotient.add_nodes_from(set(folding.box.values()))
     for i, box in folding.box.items():

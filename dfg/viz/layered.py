@@ -19,10 +19,8 @@ from itertools import pairwise
 import numpy as np
 
 from dfg.viz.layout import Curve, Layout, Point
-from dfg.viz.picture import Edge, Line, Node, Picture, label_size, ranks, size_of
+from dfg.viz.picture import LONGEST, Edge, Line, Node, Picture, label_size, ranks, size_of
 
-LONGEST = 24
-"""Arrows over more ranks than this get no dummies: they are drawn straight, and 10,000 boxes stay fast."""
 GAP_V, GAP_U, COLUMN_GAP = 22.0, 40.0, 46.0
 SWEEPS = 8
 

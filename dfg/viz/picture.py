@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 from dfg.viz import fonts
@@ -40,7 +41,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A box. `kept` marks a value that the backward pass reads; `rank` forces a rank (counted from 0), None leaves it to the layout."""
+    """A box. `kept` marks a value that the backward pass reads, `folded` one that stands for many; `rank` forces a rank (counted from 0), None leaves it to the layout."""
 
     id: str
     lines: tuple[Line, ...]
@@ -51,6 +52,7 @@ class Node:
     values: str = ""
     kept: bool = False
     output: bool = False
+    folded: bool = False
     tooltip: str = ""
 
 
@@ -130,6 +132,8 @@ LABEL_SIZE = 11.5
 PAD_X, PAD_Y = 12.0, 7.0
 MAX_LINE = 34
 """Longer lines are elided; the tooltip has the full text."""
+LONGEST = 24
+"""Arrows over more ranks than this are not led through a point on each rank: they are drawn straight, and large pictures stay fast."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
@@ -224,7 +228,7 @@ def quoted(*lines: str) -> str:
 
     The result is the `graphviz` package's own kind of string, which it never takes for HTML; so it must not be made a plain `str` again.
     """
-    import graphviz  # type: ignore[import-untyped]
+    import graphviz
 
     label: str = graphviz.nohtml("\\n".join(graphviz.escape(line.replace("&", "&amp;")) for line in lines))
     return label
@@ -243,7 +247,9 @@ def to_dot(picture: Picture) -> str:
     header = [picture.title] if picture.title else []
     header += [" · ".join(words for _, words in picture.legend)] if picture.legend else []
     font = "Helvetica,Arial,Liberation Sans,sans-serif"
-    graph.attr("graph", rankdir="TB" if picture.down else "LR", nodesep="0.3", ranksep="0.45", fontname=font, fontsize="14",
+    down = picture.down
+    labels = max((label_size(edge.label)[1 if down else 0] + 20 for edge in picture.edges if edge.label), default=0.0) if both else 0.0
+    graph.attr("graph", rankdir="TB" if down else "LR", nodesep="0.3", ranksep=f"{max(0.45, labels / 72):.3f}", fontname=font, fontsize="14",
                labelloc="t", bgcolor="white", pad="0.2", label=quoted(*(shown(line, 160) for line in header)))
     graph.attr("node", shape="box", style="rounded,filled", fontname=font, fontsize="12", fixedsize="true", penwidth="1.3")
     graph.attr("edge", fontname=font, fontsize=f"{LABEL_SIZE:g}", arrowsize="0.7", color=EDGE_COLOURS["data"], fontcolor="#4b5563")
@@ -262,29 +268,52 @@ def to_dot(picture: Picture) -> str:
             for node in picture.nodes:
                 if framed.get(node.id) == k:
                     _add(box, ids[node.id], node)
-    if both:
-        _columns(graph, picture, ids)
+    ways = _columns(graph, picture, ids) if both else {}
     place = {node.id: k for k, node in enumerate(picture.nodes)}
     column = {node.id: node.column for node in picture.nodes}
+    inner = {edge.target for edge in picture.edges}  # arrows from leaves pull less, so that the main line is straight
     for k, edge in enumerate(picture.edges):
         attributes = {"id": f"e{k}", "color": EDGE_COLOURS[edge.role]}
-        if edge.label:
-            attributes["label"] = quoted(*label_lines(edge.label))
+        if edge.label:  # a label takes a rank of its own, where no divider keeps the columns apart: so not in two columns
+            attributes["xlabel" if both else "label"] = quoted(*label_lines(edge.label))
+        if edge.source in inner:
+            attributes["weight"] = "6"
         if edge.role == "uses":
             attributes.update(style="dashed", arrowsize="0.6")
         mirrored = both and "backward" in (column[edge.source], column[edge.target])
-        if mirrored or edge.role == "uses" or place[edge.source] >= place[edge.target]:
+        if mirrored or place[edge.source] >= place[edge.target]:
             attributes["constraint"] = "false"
-        graph.edge(ids[edge.source], ids[edge.target], **attributes)
+        stops = [ids[edge.source], *ways.get(k, ()), ids[edge.target]]
+        for part, (a, b) in enumerate(pairwise(stops)):
+            more = {"id": f"e{k}p{part}"} if len(stops) > 2 else {}
+            if part < len(stops) - 2:
+                more["arrowhead"] = "none"
+            if part:
+                attributes.pop("xlabel", None)
+            graph.edge(a, b, **{**attributes, **more})
     return str(graph.source)
 
 
-def _columns(graph: object, picture: Picture, ids: dict[str, str]) -> None:
-    """Both passes: one invisible divider for each rank, forward nodes before it and gradients after it, so that the columns never mix."""
+def _columns(graph: object, picture: Picture, ids: dict[str, str]) -> dict[int, list[str]]:
+    """Both passes: one invisible divider for each rank, forward nodes before it and gradients after it, so that the columns never mix.
+
+    A long gradient arrow goes through a point on each rank between (returned by the arrow's number), for Graphviz would lead it anywhere.
+    """
     rank = ranks(picture)
     levels: dict[int, list[Node]] = {}
     for node in picture.nodes:
         levels.setdefault(rank[node.id], []).append(node)
+    column = {node.id: node.column for node in picture.nodes}
+    ways: dict[int, list[str]] = {}
+    points: dict[int, list[str]] = {}
+    for k, edge in enumerate(picture.edges):
+        low, high = sorted((rank[edge.source], rank[edge.target]))
+        if column[edge.source] == column[edge.target] == "backward" and 1 < high - low <= LONGEST:
+            ways[k] = [f"p{k}r{r}" for r in range(low + 1, high)]
+            for r, point in zip(range(low + 1, high), ways[k], strict=True):
+                points.setdefault(r, []).append(point)
+            if rank[edge.source] > rank[edge.target]:
+                ways[k].reverse()
     previous = ""
     for level in sorted(levels):
         middle = f"m{level}"
@@ -294,9 +323,13 @@ def _columns(graph: object, picture: Picture, ids: dict[str, str]) -> None:
             for node in levels[level]:
                 pair = (middle, ids[node.id]) if node.column == "backward" else (ids[node.id], middle)
                 row.edge(*pair, style="invis")
+            for point in points.get(level, ()):
+                row.node(point, label="", shape="point", width="0.01", height="0.01", style="invis")
+                row.edge(middle, point, style="invis")
         if previous:
             graph.edge(previous, middle, style="invis", weight="100")  # type: ignore[attr-defined]
         previous = middle
+    return ways
 
 
 def _add(graph: object, name: str, node: Node) -> None:
@@ -315,4 +348,6 @@ def _add(graph: object, name: str, node: Node) -> None:
         attributes.update(peripheries="2", width=f"{(width - 8) / 72:.4f}", height=f"{(height - 8) / 72:.4f}")
     if node.output:
         attributes["penwidth"] = "3"
+    if node.folded:
+        attributes["style"] = "filled"
     graph.node(name, **attributes)  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 A `Scene` is computed once for a picture and then only read. Hidden values are pins, unnamed broadcasts, casts and projections (they become
 labels of the arrows through them) and scalar constants (they are written inside the op that uses them). A value belongs to the backward
-pass if differentiation made it (its `Origin` has a primal) or if it is computed from such a value (an update, say); the first kind has a
+pass if differentiation made it (it has an `Origin`) or if it is computed from such a value (an update, say); the first kind has a
 partner, the forward value beside which it stands.
 
 >>> Scene.of(graph, {"l": l}).label(l)
@@ -47,8 +47,7 @@ class Scene:
         labels = graph.labels()
         names = {index: found[0] for index, found in labels.items()}
         for name, value in roots.items():
-            if value.index not in names or name in labels.get(value.index, ()):
-                names[value.index] = name
+            names.setdefault(value.index, name)
         scene = cls(graph, dict(roots), graph.live(roots.values()), names, {v.index for v in roots.values()})
         scene._classify()
         scene._hide()
@@ -68,7 +67,7 @@ class Scene:
         origins = self.graph.origins
         for v in self.live:
             origin = origins.get(v.index)
-            if origin is not None and 0 <= origin.primal and origin.primal != v.index:
+            if origin is not None and origin.primal < v.index:  # a gradient that is a forward value stays that
                 self.derived.add(v.index)
                 self.backward.add(v.index)
             elif any(o.index in self.backward for o in v.operands):
@@ -87,7 +86,7 @@ class Scene:
                 if i not in self.names or v.op.name in ("constant", "dim"):
                     self.hidden.add(i)
                     self.inlined.add(i)
-            elif v.op.name in ("broadcast", "cast", "part") and i not in self.names:
+            elif (v.op.name in ("broadcast", "cast") or v.op.projects) and i not in self.names:
                 self.hidden.add(i)
 
     def source_of(self, v: Value) -> tuple[Value, str]:
@@ -98,8 +97,8 @@ class Scene:
                 said.append(f"{v.operands[0].dtype} → {v.dtype}")
             elif v.op.name == "broadcast":
                 said.append(f"to [{', '.join(str(d) for d in v.shape)}]")
-            elif v.op.name == "part":
-                said.append(f"result {v.attrs[0]}")
+            elif v.op.projects:
+                said.append(words.projection(v))
             v = v.operands[0]
         return v, "\n".join(reversed(said))
 
@@ -123,53 +122,24 @@ class Scene:
                     self.partners[v.index] = partner
 
     def _partner(self, v: Value) -> int | None:
-        """The forward value whose rule made a gradient, through gradients of gradients and hidden values."""
+        """The forward value beside which a gradient stands: the one operand that varies of the value whose rule made it (it is that operand's
+        cotangent), or that value itself if several vary; through gradients of gradients and hidden values."""
+        origins = self.graph.origins
         seen: set[int] = set()
         at = v.index
-        while at in self.derived and at not in seen:
+        while at not in seen and at in origins and 0 <= origins[at].primal < len(self.graph.values):
             seen.add(at)
-            at = self.graph.origins[at].primal
-        if not 0 <= at < len(self.graph.values):
-            return None
-        forward, _ = self.source_of(self.graph.values[at])
+            at = origins[at].primal
+        primal = self.graph.values[at]
+        varying = [o for o in primal.operands if o.index not in self.inlined]
+        forward, _ = self.source_of(varying[0] if len(varying) == 1 else primal)
         shown = forward.index in self.sources and forward.index not in self.backward
         return forward.index if shown else None
 
     def cotangents(self) -> dict[int, str]:
-        """Titles such as `∂l/∂v` of unnamed gradients, where that is certain: the only result of the rule of an op that is the only reader of
-        its only varying operand. One loss only: with several, an op's rule runs once for each."""
-        losses = set()
-        for i in self.derived:
-            match = re.fullmatch(r"d(.+?)_d(.+)", self.names.get(i, ""))
-            if match and any(match.group(1) == name for name in self.graph.names):
-                losses.add(match.group(1))
-        if len(losses) != 1:
-            return {}
-        loss = losses.pop()
-        readers: dict[int, set[int]] = {}
-        leaving: dict[int, set[int]] = {}
-        origins = self.graph.origins
-        for v in self.live:
-            primal = origins[v.index].primal if v.index in self.derived else -1
-            if v.index in self.outputs and primal >= 0:
-                leaving.setdefault(primal, set()).add(v.index)
-            for o in v.operands:
-                if v.index not in self.backward:
-                    readers.setdefault(o.index, set()).add(v.index)
-                if o.index in self.derived and origins[o.index].primal != primal:
-                    leaving.setdefault(origins[o.index].primal, set()).add(o.index)
+        """Titles such as `∂l/∂v` of the gradients that the program has no name for and differentiation knows."""
         titles: dict[int, str] = {}
-        for primal, results in leaving.items():
-            p = self.graph.values[primal]
-            if len(results) != 1 or primal in self.backward:
-                continue
-            varying = [o for o in p.operands if words.literal(o) is None]
-            if len(varying) != 1:
-                continue
-            q = varying[0]
-            while q.op.name == "pin" and readers.get(q.index) == {primal}:
-                primal, q = q.index, q.operands[0]
-            name = self.label(q)
-            if name and readers.get(q.index) == {primal}:
-                titles[results.pop()] = f"∂{loss}/∂{name}"
+        for index, hint in self.graph.hints.items():
+            match = re.fullmatch(r"d(.+?)_d(.+)", hint)
+            titles[index] = f"∂{match.group(1)}/∂{match.group(2)}" if match and match.group(1) in self.graph.names else hint
         return titles

@@ -16,15 +16,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-import networkx as nx
-
 from dfg.diagnostics import UserError, error
 from dfg.ir import Graph, Value
 from dfg.viz import words
 from dfg.viz.draw import draw
 from dfg.viz.engine import layout, svg_to_png, write_atomically
-from dfg.viz.fold import Folding, fold
-from dfg.viz.picture import Direction, Edge, Group, Line, Node, Picture, Role, default_legend, to_dot
+from dfg.viz.fold import Folding
+from dfg.viz.fold import fold as fold_values
+from dfg.viz.picture import Column, Direction, Edge, Group, Line, Node, Picture, Role, default_legend, to_dot
 from dfg.viz.scene import Scene
 
 VIEWS = ("forward", "backward", "both")
@@ -42,15 +41,15 @@ class Rendered:
 
 
 def render(graph: Graph, outputs: Outputs, path: str | Path, view: str = "forward", *, values: Mapping[int, object] | None = None,
-           focus: str | None = None, depth: int = 2, fold_calls: bool = True, max_nodes: int = 150, title: str = "",
+           focus: str | None = None, depth: int = 2, fold: bool = True, max_nodes: int = 150, title: str = "",
            direction: Direction = "auto", engine: str = "auto", timeout: float = 30.0, scale: float = 2.0) -> Rendered:
     """Draw a graph into a `.svg`, `.png` or `.dot` file, written in one piece or not at all."""
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix not in SUFFIXES:
-        raise UserError(error("unknown-file-type", f"a picture cannot be written as `{target.name}`",
+        raise UserError(error("unknown-format", f"a picture cannot be written as `{target.name}`",
                               help=f"the name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"))
-    picture = build(graph, outputs, view, values=values, focus=focus, depth=depth, fold_calls=fold_calls, max_nodes=max_nodes, title=title,
+    picture = build(graph, outputs, view, values=values, focus=focus, depth=depth, fold=fold, max_nodes=max_nodes, title=title,
                     direction=direction)
     if suffix == ".dot":
         write_atomically(target, to_dot(picture).encode("utf-8"))
@@ -69,20 +68,22 @@ def svg(graph: Graph, outputs: Outputs = None, view: str = "forward", *, values:
 
 
 def build(graph: Graph, outputs: Outputs = None, view: str = "forward", *, values: Mapping[int, object] | None = None, focus: str | None = None,
-          depth: int = 2, fold_calls: bool = True, max_nodes: int = 150, title: str = "", direction: Direction = "auto") -> Picture:
+          depth: int = 2, fold: bool = True, max_nodes: int = 150, title: str = "", direction: Direction = "auto") -> Picture:
     """The picture of a graph. `values` gives arrays (or texts) by value index, to be shown in the boxes."""
     if view not in VIEWS:
         raise UserError(error("unknown-view", f"there is no view `{view}`", help=f"one of {', '.join(VIEWS)}"))
     scene = Scene.of(graph, _roots(graph, outputs))
     shown = _shown(scene, view)
     notes: list[str] = []
+    if view == "both" and not scene.derived:
+        notes.append("this graph has no backward pass of its own")
     if focus is not None:
         near = _around(scene, shown, focus, depth)
-        notes.append(f"{len(near)} of {len(shown)} values, at most {depth} arrows from {focus}")
+        notes.append(f"{len(near)} of {len(shown)} values, at most {depth} {'arrow' if depth == 1 else 'arrows'} from {focus}")
         shown = near
-    folding = fold(scene, shown, fold_calls, max(8, max_nodes))
+    folding = fold_values(scene, shown, fold, max(8, max_nodes))
     picture = _Maker(scene, folding, view, values or {}).picture(title, direction)
-    boxes = sum(1 for node in picture.nodes if node.role == "fold")
+    boxes = sum(1 for box, m in folding.members().items() if len(m) > 1 and box not in folding.expressions)
     if boxes:
         hidden = sum(len(m) for box, m in folding.members().items() if len(m) > 1 and box not in folding.expressions)
         notes.append(f"{hidden} of {len(shown)} values are folded into {boxes} boxes")
@@ -106,21 +107,23 @@ def _shown(scene: Scene, view: str) -> list[int]:
     visible = [v.index for v in scene.visible()]
     if view == "forward":
         return [i for i in visible if i not in scene.backward]
-    if not scene.derived:
-        raise UserError(error("no-gradient", f"there is no gradient in this graph, so no {'backward pass' if view == 'backward' else 'second pass'} to draw",
-                              help="add a line such as `output dl_dw = grad(l, w)`"))
     if view == "both":
         return visible
+    if not scene.derived:
+        raise UserError(error("no-gradient", "there is no gradient in this graph, so no backward pass to draw",
+                              help="add a line such as `output dl_dw = grad(l, w)`"))
     wanted = {i for i in visible if i in scene.backward}
     read = {s for i in wanted for s, _ in scene.sources[i]}
+    for i in read - wanted:  # where kept values come from is not shown here
+        scene.sources[i] = []
     return [i for i in visible if i in wanted or i in read]
 
 
 def _around(scene: Scene, shown: list[int], name: str, depth: int) -> list[int]:
     """The values at most `depth` arrows from the one called `name`, in either direction."""
-    bound = scene.graph.names.get(name) or scene.roots.get(name)
+    bound = scene.graph.names.get(name, scene.roots.get(name))
     if bound is None:
-        bound = next((v for v in scene.live if scene.label(v) == name), None)
+        bound = next((v for v in scene.live if name in (scene.label(v), scene.graph.hints.get(v.index))), None)
     inside = set(shown)
     center = scene.source_of(bound)[0].index if bound is not None else -1
     if center not in inside:
@@ -151,7 +154,6 @@ class _Maker:
         self.values = values
         self.members = folding.members()
         self.two = view == "both"
-        self.only_backward = view == "backward"
         self.titles = scene.cotangents()
 
     def picture(self, title: str, direction: Direction) -> Picture:
@@ -162,10 +164,11 @@ class _Maker:
             Group(f"{name} ({len(items)} values)", tuple(f"v{b}" for b in sorted({self.folding.box[i] for i in items})), len(items))
             for name, items in self.folding.frames.items()
         )
-        legend = [entry for entry in default_legend(nodes, edges)]
-        return Picture(nodes, edges, groups, tuple(legend), title, direction)
+        return Picture(nodes, edges, groups, default_legend(nodes, edges), title, direction)
 
     def _order(self) -> list[int]:
+        import networkx as nx
+
         quotient = nx.DiGraph()
         quotient.add_nodes_from(self.members)
         box = self.folding.box
@@ -180,15 +183,13 @@ class _Maker:
         found: dict[tuple[int, int], set[str]] = {}
         flows: Counter[tuple[int, int]] = Counter()
         for i, b in box.items():
-            if self.only_backward and i not in scene.backward:
-                continue
             for source, said in scene.sources[i]:
                 if source in box and box[source] != b:
                     found.setdefault((box[source], b), set()).add(said)
                     flows[box[source], b] += 1
         edges: list[Edge] = []
-        for (a, b), said in found.items():
-            label = next(iter(said)) if len(said) == 1 else (f"{flows[a, b]} values" if flows[a, b] > 2 else " and ".join(sorted(said - {""})))
+        for (a, b), ways in found.items():
+            label = next(iter(ways)) if len(ways) == 1 else (f"{flows[a, b]} values" if flows[a, b] > 2 else " and ".join(sorted(ways - {""})))
             back = (a in scene.backward, b in scene.backward)
             edges.append(Edge(f"v{a}", f"v{b}", label, "gradient" if all(back) else ("uses" if back[1] else "data")))
         return tuple(edges)
@@ -197,7 +198,7 @@ class _Maker:
         members = self.members[box]
         scene = self.scene
         v = scene.graph.values[box]
-        column = "backward" if self.two and box in scene.backward else "forward"
+        column: Column = "backward" if self.two and box in scene.backward else "forward"
         partner = scene.partners.get(box)
         if partner is not None and partner not in self.folding.box:
             partner = None
@@ -206,8 +207,9 @@ class _Maker:
         output = any(i in scene.outputs for i in members)
         role: Role
         if len(members) > 1 and box not in self.folding.expressions:
-            return Node(f"v{box}", self._fold_lines(box, members), "fold", column, None, beside, "", kept, output, self._fold_tooltip(members))
-        if box in scene.derived:
+            role = "gradient" if box in scene.derived else self._common_role(members)
+            return Node(f"v{box}", self._fold_lines(box, members), role, column, None, beside, "", kept, output, True, self._fold_tooltip(members))
+        if box in scene.derived and not words.bodies(v):
             lines, role = self._gradient_lines(v, set(members)), "gradient"
         elif v.op.name in ("input", "param", "state"):
             lines, role = (Line(scene.label(v)), Line(str(v.type), "type")), v.op.name
@@ -215,9 +217,18 @@ class _Maker:
             lines, role = self._constant_lines(v), "const"
         else:
             lines, role = self._op_lines(v), ("output" if output else ("fold" if words.bodies(v) else "op"))
+            role = "gradient" if box in scene.derived else role
+        if other := [name for name, root in scene.roots.items() if root is v and name != scene.label(v)]:
+            lines = (*lines, Line("also " + ", ".join(other), "name"))
         value = self.values.get(box)
         return Node(f"v{box}", lines, role, column, None, beside, "" if value is None else words.summary(value), kept, output,
-                    self._tooltip(v, set(members)))
+                    bool(words.bodies(v)), self._tooltip(v, set(members)))
+
+    def _common_role(self, members: list[int]) -> Role:
+        """The role of folded leaves, if they have one role."""
+        ops = {self.scene.graph.values[i].op.name for i in members}
+        known: dict[str, Role] = {"input": "input", "param": "param", "state": "state", "constant": "const"}
+        return known.get(ops.pop(), "fold") if len(ops) == 1 else "fold"
 
     def _op_lines(self, v: Value) -> tuple[Line, ...]:
         name = self.scene.label(v)
@@ -262,14 +273,14 @@ class _Maker:
         if operands and all(self.scene.label(o) or words.literal(o) for o in operands) and not words.bodies(source):
             plain = words.expression(source, {source.index}, lambda o: self.scene.label(self.scene.source_of(o)[0]), 24)
             return f"({plain})" if " " in plain and not plain.endswith(")") else plain
-        return words.symbol(source) + "(…)"
+        return f"{source.op.name if words.bodies(source) else words.symbol(source)}(…)"
 
     def _fold_lines(self, box: int, members: list[int]) -> tuple[Line, ...]:
         """Title, how many values, the user's names and the commonest ops."""
         values = [self.scene.graph.values[i] for i in members]
         names = [self.scene.label(v) for v in values if self.scene.label(v)]
         outputs = [self.scene.label(v) for v in values if v.index in self.scene.outputs]
-        kinds = Counter(v.op.name if not v.op.leaf else v.op.name for v in values)
+        kinds = Counter(v.op.name for v in values)
         one = kinds.most_common(1)[0][0] if len(kinds) == 1 else ""
         title = self.folding.titles.get(box, "")
         listed = _listed(outputs or names)

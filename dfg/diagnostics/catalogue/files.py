@@ -131,4 +131,22 @@ CODES: dict[str, Code] = {
         "dfg render model.dfg model.svg --engine dto",
         "dfg render model.dfg model.svg --engine dot",
     ),
+    "unknown-view": shown(
+        "a view of a graph that does not exist",
+        "A picture shows the forward pass, the backward pass, or both side by side.",
+        "dfg render model.dfg model.svg --view backwards",
+        "dfg render model.dfg model.svg --view backward",
+    ),
+    "no-gradient": shown(
+        "a picture of a backward pass that is not there",
+        "The backward pass is what the program's gradients need; without a `grad` there is none. The forward view always works.",
+        "dfg render model.dfg model.svg --view backward    # output y = exp(x)",
+        "dfg render model.dfg model.svg --view backward    # output dy_dx = grad(y, x)",
+    ),
+    "nothing-to-draw": shown(
+        "a picture of a program without outputs",
+        "A picture starts from the outputs (or, without any, from the updates) and shows what they need.",
+        "dfg render model.dfg model.svg    # y = exp(x)",
+        "dfg render model.dfg model.svg    # output y = exp(x)",
+    ),
 }

@@ -195,4 +195,36 @@ CODES: dict[str, Code] = {
         output now = steps
         """,
     ),
+    "bad-exact": code(
+        "exact text that does not hold together",
+        """Exact text, which begins with `default exact`, is what the compiler prints of a graph: every statement is one op on named values, with all its
+        attributes and its type, and each value stands once. Print the graph anew (`dfg emit --target ir`), or write a program instead.""",
+        """
+        default exact
+        input x : f64[n]
+        y : f64[n] = multiply(x, 2.0)
+        output y
+        """,
+        """
+        input x : f64[n]
+        y = x * 2.0
+        output y
+        """,
+    ),
+    "exact-type": code(
+        "a type in exact text that is not the type of the value",
+        """In exact text each type follows from the op, its operands and attributes; the written one is compared with it.""",
+        """
+        default exact
+        input x : f64[n]
+        y : f32[n] = tanh(x)
+        output y
+        """,
+        """
+        default exact
+        input x : f64[n]
+        y : f64[n] = tanh(x)
+        output y
+        """,
+    ),
 }

@@ -79,12 +79,12 @@ CODES: dict[str, Code] = {
         """Only floating-point values can be varied by an arbitrarily small amount. Declare the target as `f32` or `f64`.""",
         """
         input k : i64
-        l = k ** 2
+        l = 2.0 * k
         output g = grad(l, k)
         """,
         """
         input k : f64
-        l = k ** 2
+        l = 2.0 * k
         output g = grad(l, k)
         """,
     ),

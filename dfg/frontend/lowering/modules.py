@@ -1,0 +1,253 @@
+"""Used files, modules of the standard library, and the composite functions that need no `use`.
+
+A `FileLoader` reads files below one folder and nothing else: a path that leaves it, or a link on the way, is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from dfg.diagnostics import Sink, UserError, error
+from dfg.diagnostics.codes import nearest
+from dfg.frontend import syntax as s
+from dfg.frontend.lowering.engine import Failed, Gen, Lowering
+from dfg.frontend.lowering.scopes import Scope, scan_scopes
+from dfg.frontend.lowering.things import POISON, Closure, Module
+from dfg.source import Source
+
+STD = Path(__file__).resolve().parents[2] / "std"
+PRELUDE = STD / "prelude"
+MAX_FILE = 64 * 1024 * 1024
+
+
+class FileLoader:
+    """Reads what a program below `root` uses: files of that folder tree, and the standard library."""
+
+    def __init__(self, root: Path, at: dict[str, Path] | None = None) -> None:
+        self.root = root.resolve()
+        self.at: dict[str, Path] = dict(at or {})
+        """Where sources came from, by name."""
+
+    def resolve(self, path: str, asking: Source) -> Path:
+        """The file that a path names, relative to the file that asks. Raises `UserError`."""
+        pure = PurePosixPath(path.replace("\\", "/"))
+        if pure.is_absolute() or re.match(r"[A-Za-z]:", path):
+            raise UserError(error("outside-folder", f"`{path}` is not relative to the file that names it", None))
+        here = self.at.get(asking.name, self.root / "_").parent
+        parts: list[str] = list(here.relative_to(self.root).parts)
+        for part in pure.parts:
+            if part == "..":
+                if not parts:
+                    raise UserError(error("outside-folder", f"`{path}` leaves the folder of the program", None))
+                parts.pop()
+            elif part != ".":
+                parts.append(part)
+        at = self.root
+        for part in parts:
+            at = at / part
+            if at.is_symlink():
+                raise UserError(error("outside-folder", f"`{path}` goes through a link, which may lead anywhere", None))
+        if not at.is_file():
+            near = nearest(at.name, [p.name for p in at.parent.iterdir()]) if at.parent.is_dir() else None
+            raise UserError(error("file-not-found", f"there is no file `{path}`", None, help=f"did you mean `{near}`?" if near else None))
+        if at.stat().st_size > MAX_FILE and at.suffix == ".dfg":
+            raise UserError(error("unreadable-input", f"`{path}` has more than {MAX_FILE:,} bytes", None))
+        return at
+
+    def source(self, path: str, asking: Source) -> Source:
+        found = self.resolve(path, asking)
+        name = path if self.at.get(asking.name, self.root / "_").parent == self.root else str(found.relative_to(self.root))
+        try:
+            made = Source(name, found.read_text(encoding="utf-8"))
+        except UnicodeDecodeError:
+            raise UserError(error("unreadable-input", f"`{path}` is no UTF-8 text", None)) from None
+        self.at[name] = found
+        return made
+
+    def module(self, name: str) -> Source | None:
+        return std_module(name)
+
+    def array(self, path: str, asking: Source) -> np.ndarray:
+        name, _, key = path.partition(":")
+        found = self.resolve(name, asking)
+        try:
+            made = np.load(found, allow_pickle=False)
+            if isinstance(made, np.ndarray):
+                if key:
+                    raise UserError(error("unreadable-input", f"`{name}` holds one array, without names", None))
+                return made
+            with made:
+                if not key:
+                    raise UserError(
+                        error("unreadable-input", f"`{name}` holds several arrays", None, help=f'name one: `load("{name}:{made.files[0]}")`')
+                    )
+                if key not in made.files:
+                    raise UserError(error("unreadable-input", f"`{name}` has no array `{key}`", None, help=f"it has {', '.join(made.files)}"))
+                return np.asarray(made[key])
+        except (ValueError, OSError, EOFError, KeyError) as e:
+            raise UserError(error("unreadable-input", f"`{name}` cannot be read as an array: {e}", None)) from None
+
+
+class StdLoader:
+    """For a text without a folder: only the standard library."""
+
+    def source(self, path: str, asking: Source) -> Source:
+        raise UserError(error("file-not-found", f"there is no file `{path}`: this text has no folder", None))
+
+    def module(self, name: str) -> Source | None:
+        return std_module(name)
+
+    def array(self, path: str, asking: Source) -> np.ndarray:
+        raise UserError(error("file-not-found", f"there is no file `{path}`: this text has no folder", None))
+
+
+def std_module(name: str) -> Source | None:
+    at = STD / f"{name}.dfg"
+    return Source(f"std/{name}.dfg", at.read_text(encoding="utf-8")) if name.isidentifier() and at.is_file() else None
+
+
+def std_names() -> list[str]:
+    return sorted(p.stem for p in STD.glob("*.dfg")) if STD.is_dir() else []
+
+
+@cache
+def prelude_index() -> dict[str, str]:
+    """Which file of the prelude defines a function, found without parsing."""
+    found: dict[str, str] = {}
+    for at in sorted(PRELUDE.glob("*.dfg")) if PRELUDE.is_dir() else []:
+        for name in re.findall(r"^def\s+(\w+)", at.read_text(encoding="utf-8"), re.MULTILINE):
+            found.setdefault(name, at.name)
+    return found
+
+
+def prelude_closure(lo: Lowering, name: str) -> Closure | None:
+    if lo.prelude is None:
+        lo.prelude = dict(prelude_index())
+    file = lo.prelude.get(name)
+    if file is None or name.startswith("_"):
+        return None
+    key = f"prelude/{file}"
+    module = lo.modules.get(key)
+    if module is None:
+        source = Source(f"std/prelude/{file}", (PRELUDE / file).read_text(encoding="utf-8"))
+        module = lo.drive(read_module(lo, key, source))
+    bound = module.scope.names.get(name)
+    return bound.thing if bound is not None and isinstance(bound.thing, Closure) else None
+
+
+@cache
+def parsed(name: str, text: str) -> tuple[s.File, tuple[Any, ...]]:
+    """A module's tree: parsed once for each text."""
+    from dfg.frontend.parser import parse
+
+    sink = Sink()
+    return parse(Source(name, text), sink), tuple(sink.items)
+
+
+def read_module(lo: Lowering, key: str, source: Source) -> Gen:
+    """A module from its text: its functions and constants in a scope of its own."""
+    from dfg.frontend.lowering.program import declare_const
+
+    tree, problems = parsed(source.name, source.text)
+    for item in problems:
+        if not lo.quiet:
+            lo.sink.add(item)
+    if any(item.severity == "error" for item in problems):
+        raise Failed
+    infos = scan_scopes(tree)
+    lo.infos.update(infos)
+    lo.trees.append(tree)
+    scope = Scope(None, infos[id(tree)])
+    module = Module(source.name.rpartition("/")[2].removesuffix(".dfg"), scope)
+    lo.loading.append(key)
+    frames, path = lo.frames, lo.path
+    lo.frames, lo.path = [], ""
+    try:
+        for statement in tree.statements:
+            try:
+                if isinstance(statement, s.Def):
+                    bind_function(lo, scope, statement)
+                elif isinstance(statement, s.Const):
+                    yield declare_const(lo, statement, scope)
+                elif isinstance(statement, s.Use):
+                    yield use(lo, statement, scope)
+                elif not isinstance(statement, s.Default | s.Test):
+                    lo.fail(
+                        "misplaced-statement",
+                        "a used file holds `def`, `const`, `use`, `default` and `test` only",
+                        statement,
+                        help="parameters come from a function `…_init` that gives a record of them",
+                    )
+            except Failed:
+                from dfg.frontend.lowering.blocks import bound_names
+
+                lo.poison(scope, bound_names(statement))
+    finally:
+        lo.loading.pop()
+        lo.frames, lo.path = frames, path
+    lo.modules[key] = module
+    return module
+
+
+def bind_function(lo: Lowering, scope: Scope, node: s.Def) -> None:
+    lo.check_free(scope, node.name)
+    lo.order += 1
+    lo.bind(scope, node.name, Closure(node, scope, lo.order + 2), "function", pin=False, register=False)
+
+
+def use(lo: Lowering, node: s.Use, scope: Scope) -> Gen:
+    """`use optim`, `use "layers.dfg" as layers`: binds a module."""
+    if node.path is not None:
+        name = node.alias or s.Name(node.source, node.path.start, node.path.stop, PurePosixPath(node.path.value).stem)
+    else:
+        assert node.name is not None
+        name = node.alias or node.name
+    try:
+        module = yield found_module(lo, node)
+    except Failed:
+        lo.poison(scope, [name])
+        raise
+    if not name.text.isidentifier():
+        lo.fail("bad-argument", f"`{name.text}` is no name", node, help='give it one: `use "…" as layers`')
+    if module is POISON:
+        lo.poison(scope, [name])
+        raise Failed
+    lo.bind(scope, name, module, "module", pin=False, register=False)
+    return None
+
+
+def found_module(lo: Lowering, node: s.Use) -> Gen:
+    at: s.Node = node.path or node.name or node
+    if lo.load is None:
+        lo.fail("file-not-found", "this text has no folder to load from", at)
+    if node.path is not None:
+        try:
+            source = lo.load.source(node.path.value, node.source)
+        except UserError as e:
+            d = e.diagnostics[0]
+            lo.fail(d.code, d.message, at, d.labels, d.help)
+        key = f"file:{source.name}"
+    else:
+        assert node.name is not None
+        made = lo.load.module(node.name.text)
+        if made is None:
+            best = nearest(node.name.text, std_names())
+            lo.fail(
+                "file-not-found",
+                f"the standard library has no module `{node.name.text}`",
+                at,
+                help=f"did you mean `{best}`?" if best else f"it has {', '.join(std_names()) or 'none'}; a file is used by its path in double quotes",
+            )
+        source = made
+        key = f"std:{node.name.text}"
+    if key in lo.loading or (lo.file is not None and source.text == lo.file.source.text and source.name == lo.file.source.name):
+        lo.fail("recursion", f"`{source.name}` uses itself", at, help="files use each other in one direction only")
+    module = lo.modules.get(key)
+    if module is None:
+        module = yield read_module(lo, key, source)
+    return module

@@ -1,0 +1,271 @@
+"""Loops: the body's plan, where stacks and carries live, and what is computed once before the first step.
+
+Yields and traces are written directly into rows of their stacks, only those that are used. A carry takes the cheapest of three ways (`dfg.plan.Carry`): one
+place that is overwritten, the row of a stack that is written anyway, or two places in turn. What depends on captures alone is computed before the loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dfg.ir import Subgraph, Value
+from dfg.ops.base import bodies
+from dfg.ops.leaf import trace
+from dfg.ops.loop import scan
+from dfg.passes.planner import FAR, LOWERINGS, Region, writable
+from dfg.plan import Carry, Loop, Step
+from dfg.types import TensorType
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """What of a loop is used: final carries, stacks of body values (yields and traces) with the values of the outer graph that they are."""
+
+    finals: dict[int, Value] = field(default_factory=dict)
+    stacks: list[tuple[Value, Value]] = field(default_factory=list)
+    carries: list[int] = field(default_factory=list)
+    live: list[Value] = field(default_factory=list)
+
+
+def _wanted(r: Region, v: Value) -> _Wanted:
+    body, _, carries, _, _ = v.attrs
+    w = _Wanted()
+    for part in r.parts.get(v.index, ()):
+        k = part.attrs[0]
+        if part.op is trace:
+            w.stacks.append((body.graph.values[k], part))
+        elif k < carries:
+            w.finals[k] = part
+        else:
+            w.stacks.append((body.outputs[k], part))
+    active = set(w.finals)
+    seeds = [b for b, _ in w.stacks]
+    while True:
+        w.live = body.graph.live([*seeds, *[body.outputs[k] for k in active]])
+        inside = {x.index for x in w.live}
+        more = {k for k in range(carries) if body.inputs[k].index in inside and k not in active}
+        if not more:
+            break
+        active |= more
+    w.carries = sorted(active)
+    return w
+
+
+def _fails(v: Value) -> bool:
+    pending: list[Subgraph] = list(bodies(v))
+    if v.op.fails is not None:
+        return True
+    while pending:
+        for x in pending.pop().graph.values:
+            if x.op.fails is not None:
+                return True
+            pending.extend(bodies(x))
+    return False
+
+
+class _LoopPlan:
+    """The planning of one loop."""
+
+    def __init__(self, r: Region, v: Value, p: int) -> None:
+        self.r, self.v, self.p = r, v, p
+        self.b = r.b
+        self.body, self.length, self.carries, self.xs, reverse = v.attrs
+        self.depth = r.depth + 1
+        self.loop = Loop(self.length, reverse, self.depth)
+        self.w = _wanted(r, v)
+        self.held: list[int] = []
+        """Slots that live as long as the loop."""
+
+    def run(self) -> None:
+        body, w, r = self.body, self.w, self.r
+        args = {a.index: k for k, a in enumerate(body.inputs)}
+        live = {x.index for x in w.live}
+        same = {k for k in w.carries if body.outputs[k] is body.inputs[k]}
+        for k in sorted(same):
+            if k in w.finals:
+                r.emit("copy", (r.narrow(self.v.operands[k], self.v.operands[k].shape),), (r.claim(w.finals[k]),), self.v)
+        changing = [k for k in w.carries if k not in same]
+        # What the body's arguments are; an invariant depends on captures alone.
+        invariant: set[int] = set()
+        for a, k in args.items():
+            if a in live and (k >= self.carries + self.xs or k in same):
+                invariant.add(a)
+        for x in w.live:
+            if x.index not in args and not _fails(x) and x.op is not scan and all(o.index in invariant for o in x.operands):
+                invariant.add(x.index)
+        before = [x for x in w.live if x.index in invariant and x.index not in args]
+        after = [x for x in w.live if x.index not in invariant and x.index not in args]
+        sub = self.sub = Region(self.b, [*before, *after], r.depth)
+        self.split = len(before)
+        self.invariant = invariant
+        for a, k in args.items():
+            if a not in live and k not in changing:
+                continue
+            sub.root[a] = a
+            o = self.v.operands[k]
+            if a in invariant:
+                sub.arr[a] = r.array(o)
+                sub.strides[a] = r.strides[o.index]
+                if r.root[o.index] in r.static:
+                    sub.static.add(a)
+            elif k >= self.carries:
+                strides = r.strides[o.index]
+                sub.strides[a] = None if strides is None else strides[1:]
+                sub.arr[a] = self._row(r.array(o), body.inputs[k].type)
+            else:
+                sub.strides[a] = None
+        sub.analyse([])
+        for root, last in sub.last.items():
+            if sub.birth.get(root, FAR) < self.split <= last:
+                sub.last[root] = FAR
+        self._places(changing)
+        sub.prepare()
+        sub.run(0, self.split)
+        for value, stack in self.whole:
+            r.emit("copy", (sub.narrow(value, value.shape),), (stack,), self.v)
+        self.b.blocks.append(self.loop.body)
+        sub.depth = self.depth
+        for value, row in self.early:
+            sub.emit("copy", (sub.array(value),), (row,), self.v)
+        sub.run(self.split)
+        for value, out in self.late:
+            sub.emit("copy", (sub.narrow(value, value.shape),), (out,), self.v)
+        self.b.blocks.pop()
+        self.b.blocks[r.depth].append(Step("loop", (), (), self.v, self.v.op, loop=self.loop))
+        sub.drop(sub.slot.values())
+        sub.drop(self.held)
+
+    def _row(self, stack: int, t: TensorType) -> int:
+        row = self.b.array("row", t, self.depth, operands=(stack,))
+        self.loop.rows.append(row)
+        return row
+
+    def _own(self, x: Value) -> bool:
+        """Whether a body value is computed at each step, in a place of its own."""
+        sub = self.sub
+        return sub.root[x.index] == x.index and x.index in sub.birth and x.index not in self.invariant and x.index not in sub.static
+
+    def _places(self, changing: list[int]) -> None:
+        sub, r, body = self.sub, self.r, self.body
+        self.whole: list[tuple[Value, int]] = []
+        self.early: list[tuple[Value, int]] = []
+        self.late: list[tuple[Value, int]] = []
+        arguments = {body.inputs[k].index for k in changing}
+        for value, stack_value in self.w.stacks:
+            stack = r.claim(stack_value)
+            if value.index in self.invariant or value.index in sub.static:
+                self.whole.append((value, stack))
+                sub.last[sub.root[value.index]] = FAR
+                continue
+            row = self._row(stack, value.type)
+            if self._own(value) and value.index not in sub.fixed:
+                sub.fixed[value.index] = row
+            elif sub.root[value.index] in arguments:
+                self.early.append((value, row))
+            else:
+                self.late.append((value, row))
+                sub.last[sub.root[value.index]] = FAR
+        follow: set[int] = set()
+        mine: set[int] = set()
+        for k in changing:
+            c = body.outputs[k]
+            if not self._own(c) or c.index in mine:
+                sub.last[sub.root[c.index]] = FAR
+            else:
+                mine.add(c.index)
+                if c.index in sub.fixed:
+                    follow.add(k)
+        seen: set[int] = set()
+        for k in changing:
+            c = body.outputs[k]
+            own = c.index in mine and c.index not in seen
+            seen.add(c.index)
+            if own and k in follow:
+                self._follow(k, c)
+            elif own and self._overwrites(body.inputs[k], c):
+                self._place(k, c)
+            else:
+                self._rotate(k, c, own)
+
+    def _overwrites(self, a: Value, c: Value) -> bool:
+        """Whether nothing reads the old carry once the new one is being made."""
+        sub = self.sub
+        last, made = sub.last.get(a.index, -1), sub.birth[c.index]
+        if last < made:
+            return True
+        if last > made or not c.op.elementwise or c.op in LOWERINGS:
+            return False
+        places = [m for m, o in enumerate(c.operands) if sub.root[o.index] == a.index]
+        return all(m in writable(c.op) and sub.strides[c.operands[m].index] is None and c.operands[m].type == c.type for m in places)
+
+    def _start(self, k: int) -> int:
+        """The carry's start as a dense array that the loop reads."""
+        o = self.v.operands[k]
+        at = self.r.array(o)
+        if self.r.strides[o.index] is not None:
+            slot, held = self.r.temp(o.type)
+            self.held.append(slot)
+            self.r.emit("copy", (at,), (held,), self.v)
+            return held
+        self.b.rely(at)
+        return at
+
+    def _slot(self, t: TensorType) -> int:
+        slot, at = self.r.temp(t)
+        self.held.append(slot)
+        return at
+
+    def _place(self, k: int, c: Value) -> None:
+        r, o = self.r, self.v.operands[k]
+        root = r.root[o.index]
+        final = self.w.finals.get(k)
+        free = (
+            r.last.get(root) == self.p and root in r.slot and r.strides[o.index] is None and o.type == c.type
+            and sum(r.root[x.index] == root for x in self.v.operands) == 1
+        )
+        if free and (final is None or final.index not in r.fixed):
+            slot = r.slot.pop(root)
+            at = self.b.slot_array(slot, c.type)
+            if final is None:
+                self.held.append(slot)
+            else:
+                r.slot[final.index] = slot
+                r.arr[final.index] = at
+        else:
+            at = r.claim(final) if final is not None else self._slot(c.type)
+            r.emit("copy", (r.narrow(o, o.shape),), (at,), self.v)
+        self.sub.arr[self.body.inputs[k].index] = at
+        self.sub.fixed[c.index] = at
+        carry = Carry("place", at, at)
+        self.loop.carries.append(carry)
+
+    def _register(self, mode: str, k: int) -> Carry:
+        a = self.body.inputs[k]
+        current = self.b.array("carry", a.type, self.depth, name="")
+        self.sub.arr[a.index] = current
+        carry = Carry("follow" if mode == "follow" else "rotate", current, self._start(k))
+        final = self.w.finals.get(k)
+        if final is not None:
+            carry.final = self.r.claim(final)
+        self.loop.carries.append(carry)
+        return carry
+
+    def _follow(self, k: int, c: Value) -> None:
+        self._register("follow", k).new = self.sub.fixed[c.index]
+
+    def _rotate(self, k: int, c: Value, own: bool) -> None:
+        carry = self._register("rotate", k)
+        carry.spare = self.b.array("carry", c.type, self.depth, name="")
+        carry.second = (self._slot(c.type), self._slot(c.type))
+        if own:
+            self.sub.fixed[c.index] = carry.spare
+        else:
+            self.late.append((c, carry.spare))
+
+
+def _scan(r: Region, v: Value, p: int) -> None:
+    if r.parts.get(v.index):
+        _LoopPlan(r, v, p).run()
+
+
+LOWERINGS[scan] = _scan

@@ -1,0 +1,1 @@
+"""Tools over programs and definitions: proofs of the ops, gradient checks, reports."""
