@@ -32,9 +32,11 @@ def pin(x: Any) -> Tensor:
         given = operand(x)
     except Bad as e:
         raise UserError(bad(e, x, 0, place)) from None
-    return build(
-        handles_in([given]), lambda cx, of: make_pin(cx.value(lower(given, cx, of))), names=dims_used([given]), place=place, call=[x]
-    )  # type: ignore[no-any-return]
+
+    def emit(cx: Surface, of: Callable[[Handle], Value]) -> Value:
+        return make_pin(cx.value(lower(given, cx, of)))
+
+    return build(handles_in([given]), emit, names=dims_used([given]), place=place, call=[x])  # type: ignore[no-any-return]
 
 
 def stop_gradient(x: Any) -> Tensor:
