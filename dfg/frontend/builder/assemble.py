@@ -158,7 +158,7 @@ def _extract(home: Home, outputs: dict[str, int], updates: dict[str, int]) -> Pr
     # Parameters and states bring their initial values along
     while True:
         live = graph.live([values[i] for i in wanted])
-        kept = {v.attrs[0]: home.leaves[v.attrs[0]] for v in live if v.op in (param_op, state_op)}
+        kept = {v.attrs[0]: home.leaves[v.attrs[0]] for v in live if v.op in (input_op, param_op, state_op)}
         more = {leaf.initial for leaf in kept.values() if leaf.initial is not None} - wanted
         for name in updates:
             more |= {home.leaves[name].index} - wanted
@@ -187,7 +187,7 @@ def _extract(home: Home, outputs: dict[str, int], updates: dict[str, int]) -> Pr
     fresh.roots = Roots(
         {k: moved[i] for k, i in outputs.items()},
         {k: moved[i] for k, i in updates.items()},
-        {v.attrs[0]: moved[i] for v in live if v.op in (param_op, state_op) and (i := home.leaves[v.attrs[0]].initial) is not None},
+        {v.attrs[0]: moved[i] for v in live if v.op in (input_op, param_op, state_op) and (i := home.leaves[v.attrs[0]].initial) is not None},
     )
     _name(fresh, home, live, moved, outputs)
     return result
@@ -246,6 +246,7 @@ def _name(graph: Graph, home: Home, live: Sequence[Value], moved: Mapping[int, V
     for name, index in outputs.items():
         first.setdefault(index, name)
     named: set[int] = set()
+    counts: dict[str, int] = {}
     for v in live:
         made = moved[v.index]
         if v.op in (input_op, param_op, state_op):
@@ -259,10 +260,10 @@ def _name(graph: Graph, home: Home, live: Sequence[Value], moved: Mapping[int, V
             continue
         if wish in RESERVED or wish in FUNCTIONS or keyword.iskeyword(wish):
             wish += "_"
-        name, count = wish, 1
+        name = wish
         while name in taken:
-            count += 1
-            name = f"{wish}_{count}"
+            counts[wish] = counts.get(wish, 1) + 1
+            name = f"{wish}_{counts[wish]}"
         taken.add(name)
         named.add(made.index)
         graph.names[name] = made

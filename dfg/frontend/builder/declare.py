@@ -7,6 +7,7 @@ n = dim("n", at_least=2)               # a size: in shapes, in arithmetic with s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,9 +16,9 @@ from dfg.diagnostics import Label, UserError, error
 from dfg.dims import Dim
 from dfg.frontend.builder import sizes
 from dfg.frontend.builder.convert import Bad, dims_used, dtype_of, handles_in, lower, named_dim, operand, tensor_type
-from dfg.frontend.builder.emit import bad, build, tensor
+from dfg.frontend.builder.emit import argument_span, bad, build, tensor
 from dfg.frontend.builder.homes import HOMES, LOCK, REGION, Handle, Home, Leaf, renew
-from dfg.frontend.builder.places import Place, here, module_name
+from dfg.frontend.builder.places import Place, anatomy, here, module_name
 from dfg.frontend.builder.tensor import Tensor
 from dfg.ir import InferError, Value
 from dfg.ops.elementwise import emit_cast
@@ -44,7 +45,7 @@ def _leaf(kind: str, name: str, t: TensorType, place: Place | None, value: Any =
             if value is None:
                 home, initial = Home(sizes.connected(sizes.declared(module).values(), used)), None
             else:
-                home, initial = _initial(name, t, value, place)
+                home, initial = _initial(kind, name, t, value, place)
         finally:
             REGION.reset(token)
         if name in home.leaves:
@@ -60,26 +61,27 @@ def _leaf(kind: str, name: str, t: TensorType, place: Place | None, value: Any =
         return tensor(home, made, place)
 
 
-def _initial(name: str, t: TensorType, value: Any, place: Place | None) -> tuple[Home, int]:
-    """The initial value of a parameter or state, fitted to its type."""
+def _initial(kind: str, name: str, t: TensorType, value: Any, place: Place | None) -> tuple[Home, int]:
+    """The initial value of a parameter or state (the default of an input), fitted to its type."""
+    what = f"the {'default' if kind == 'input' else 'initial value'} of `{name}`"
     try:
         given = operand(value)
     except Bad as e:
         raise UserError(bad(e, value, 2, place)) from None
 
     def emit(cx: Surface, of: Any) -> Value:
-        return fitted(cx, lower(given, cx, of), sizes.normal_type(t, cx.graph.facts), f"the initial value of `{name}`")
+        return fitted(cx, lower(given, cx, of), sizes.normal_type(t, cx.graph.facts), what)
 
     made = build(handles_in([given]), emit, names=dims_used([given]) | sizes.names_of(t), place=place, call=[name, None, value])
     home, index = made._resolve()
     for v in home.graph.live([home.graph.values[index]]):
-        if v.op in (input_op, arg):
+        if v.op in (input_op, arg) or (kind == "input" and v.op in (param_op, state_op)):
             span = home.graph.spans.get(v.index)
-            what = f"the input `{v.attrs[0]}`" if v.op is input_op else "an argument of the body"
+            cause = f"the {v.op.name} `{v.attrs[0]}`" if v.op is not arg else "an argument of the body"
             raise UserError(
                 error(
                     "initial-value",
-                    f"the initial value of `{name}` is made before anything is fed, and this one depends on {what}",
+                    f"{what} is made before anything is fed, and this one depends on {cause}",
                     place,
                     labels=[Label(span, "it is declared here")] if span is not None else [],
                 )
@@ -105,10 +107,22 @@ def fitted(cx: Surface, x: Any, t: TensorType, what: str) -> Value:
         raise InferError("shape-mismatch", f"{what} is {t}, and this is {v.type}", [(2, f"this is {v.type}")]) from None
 
 
-def input(name: str, type: Any, shape: Any = None) -> Tensor:
-    """An input, fed at every run: `input("x", "f64[n, 3]")`, or with a dtype and a shape, `input("x", np.float64, (n, 3))`."""
+def _type(given: Any, place: Place | None, shape: Any) -> TensorType:
+    """A declared type; what is wrong is told at the argument."""
+    try:
+        return tensor_type(given, place, shape)
+    except UserError as e:
+        span = argument_span(anatomy(place), 1)
+        if span is None:
+            raise
+        raise UserError(replace(e.diagnostics[0], span=span)) from None
+
+
+def input(name: str, type: Any, shape: Any = None, *, default: Any = None) -> Tensor:
+    """An input, fed at every run: `input("x", "f64[n, 3]")`, or with a dtype and a shape, `input("x", np.float64, (n, 3))`. With a default it is fed if
+    given: `input("train", "bool", default=True)`."""
     place = here()
-    return _leaf("input", _check_name(name, "an input", place), tensor_type(type, place, shape), place)
+    return _leaf("input", _check_name(name, "an input", place), _type(type, place, shape), place, default)
 
 
 def param(name: str, type: Any, value: Any = None, shape: Any = None) -> Tensor:
@@ -135,7 +149,7 @@ def _kept(kind: str, name: str, type: Any, value: Any, shape: Any) -> Tensor:
         made = asarray(value)
         type = made.type
         value = made if isinstance(value, list | Handle) else value
-    return _leaf(kind, name, tensor_type(type, place, shape), place, value)
+    return _leaf(kind, name, _type(type, place, shape), place, value)
 
 
 def asarray(value: Any, dtype: Any = None, *, device: Any = None, copy: Any = None) -> Tensor:

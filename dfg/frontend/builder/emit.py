@@ -43,7 +43,7 @@ def tensor(home: Home, value: Value, place: Span | None) -> Tensor:
 
     if place is not None:
         home.made.setdefault(value.index, place)
-    return Tensor(home, value.index)
+    return Tensor(home, value.index, place)
 
 
 def wrap(home: Home, made: Any, place: Place | None) -> Any:
@@ -118,6 +118,8 @@ def surface(name: str, args: Sequence[Any], kwargs: Mapping[str, Any] | None = N
     """Call a surface function with Python arguments."""
     place = here() if place is None else place
     kwargs = dict(kwargs or {})
+    if name not in FUNCTIONS:
+        refuse("unknown-op", f"there is no function `{name}`", place=place)
     signature = FUNCTIONS[name].signature
     converted: list[Any] = []
     named: dict[str, Any] = {}
@@ -202,10 +204,10 @@ def argument_span(parts: Anatomy, where: int | str) -> Span | None:
 def label_of(h: Handle) -> str | None:
     """What the user calls a tensor: the name it is declared under, or the variable that it was first bound to."""
     home, index = h._resolve()
-    for name, leaf in home.leaves.items():
-        if leaf.index == index:
-            return name
-    return variable(home.made.get(index))
+    v = home.graph.values[index]
+    if v.op.leaf and v.op.name in ("input", "param", "state"):
+        return str(v.attrs[0])
+    return variable(h._place) or variable(home.made.get(index))
 
 
 def origin(x: Any, words: str) -> Label | None:
@@ -213,7 +215,7 @@ def origin(x: Any, words: str) -> Label | None:
     if not isinstance(x, Handle):
         return None
     home, index = x._resolve()
-    span = home.made.get(index)
+    span = x._place or home.made.get(index)
     if span is None or (isinstance(span, Place) and not span.known):
         return None
     name = label_of(x)

@@ -75,11 +75,13 @@ class Home:
 class Handle:
     """A reference to a value of a home. Base of `Tensor`; the lock is held while it is resolved."""
 
-    __slots__ = ("_home", "_index")
+    __slots__ = ("_home", "_index", "_place")
 
-    def __init__(self, home: Home, index: int) -> None:
+    def __init__(self, home: Home, index: int, place: Span | None = None) -> None:
         self._home = home
         self._index = index
+        self._place = place
+        """Where this handle was made: equal values are one value, and may be written in several places."""
 
     def _resolve(self) -> tuple[Home, int]:
         home, index = self._home, self._index

@@ -71,7 +71,7 @@ def surface_name(func: Any) -> str | None:
 
 
 def _title(func: Any) -> str:
-    module = "np.linalg" if "linalg" in (getattr(func, "__module__", "") or "") else "np"
+    module = (getattr(func, "__module__", "") or "numpy").replace("numpy", "np", 1)
     return f"{module}.{getattr(func, '__name__', func)}"
 
 

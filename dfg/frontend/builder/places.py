@@ -190,7 +190,9 @@ def _stores(code: CodeType) -> dict[int, tuple[str, ...]]:
             else:
                 break
         if len(names) >= count:
-            result[made.offset] = tuple(names[:count])
+            # While a Python function is called, the offset is that of a cache behind the instruction
+            for offset in range(made.offset, listing[k + 1].offset, 2):
+                result[offset] = tuple(names[:count])
     return result
 
 
