@@ -103,6 +103,7 @@ KERNELS: Final = {
     "copy": "the operand's elements, of equal shape up to axes of size 1 and broadcasting",
     "fill_reshaped": "the operand's elements in order, into an out of another shape",
     "matmul": "NumPy's matmul; operands and out are matrices (or vectors) that BLAS takes as they are",
+    "dot": "the sum of products of two vectors",
     "vecdot": "sums of products over the last axis",
     "multiply": "product with broadcasting",
     "square": "x * x",

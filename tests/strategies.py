@@ -327,6 +327,10 @@ def feed(graph: Graph, seed: int = 0, special: bool = True, sizes: dict[str, int
 
 def outcome(graph: Graph, arrays: dict[str, np.ndarray], sizes: dict[str, int]) -> dict[str, np.ndarray] | str:
     """The outputs and updates of a graph by the oracle, or the name of the error that the run ends with."""
+    if any(v.op.calculus for v in graph.values):
+        from dfg.passes.differentiate import Differentiate
+
+        graph = Differentiate().run(graph)
     env = {v.index: arrays[v.attrs[0]] for v in graph.values if v.op.leaf and v.op.name in ("input", "param", "state")}
     roots = {**graph.roots.outputs, **{f"update {k}": v for k, v in graph.roots.updates.items()}}
     for need in graph.needs.values():

@@ -277,9 +277,12 @@ class NumpyRuntime:
         self._fixed: dict[str, Given] = {}
         self._initial: list[NumpyRuntime] | None = None
         self._defaults: dict[str, int] = {f.name: k for k, p in enumerate(plan.initials) for f in p.outputs if f.name not in plan.declared}
-        self._seen: tuple[Any, ...] | None = None
         self.memory_budget: int | None = None
         """The most bytes that a run may take above inputs, parameters and states."""
+        self._seen: list[tuple[tuple[Any, ...], _Sizes]] = []
+        """The arrays of the last call of `raw` that needed no conversion, and their sizes."""
+        self._quick = self._quick_code()
+        self._quick_raw = self._quick_raw_code()
         self.params: MutableMapping[str, np.ndarray] = Kept(self, 0)
         self.state: MutableMapping[str, np.ndarray] = Kept(self, 1)
 
@@ -287,6 +290,10 @@ class NumpyRuntime:
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """One run: fresh arrays by output name."""
+        return self._quick(inputs)
+
+    def _slow(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """A run with everything checked and converted."""
         try:
             arrays = [inputs[n] for n in self._names]
         except KeyError:
@@ -296,8 +303,58 @@ class NumpyRuntime:
         outs = self._run(arrays)
         return dict(zip(self._outputs, outs, strict=True))
 
+    def _quick_code(self) -> Callable[[Mapping[str, Any]], dict[str, np.ndarray]]:
+        """A function for runs whose arrays need no conversion and whose shapes were seen before; it leaves all others to `_slow`. Straight-line code,
+        because this is what a call on tiny arrays costs beside NumPy."""
+        plan = self.plan
+        if plan.updates or len(plan.inputs) > 40:
+            return self._slow
+        scope: dict[str, Any] = {"slow": self._slow, "nd": np.ndarray, "empty": np.empty, "entry_of": self._entries.get, "explained": self._explained}
+        scope["stats"] = self.stats
+        scope["strided"] = self._strided
+        lines = ["def quick(inputs):", "    try:"]
+        checks = [f"len(inputs) != {len(plan.inputs)}"]
+        for k, (f, dtype, dense) in enumerate(self._wanted):
+            scope[f"n{k}"], scope[f"t{k}"] = f.name, dtype
+            lines.append(f"        x{k} = inputs[n{k}]")
+            checks.append(f"x{k}.__class__ is not nd or x{k}.dtype is not t{k}" + (f" or not x{k}.flags.c_contiguous" if dense else ""))
+        xs = [f"x{k}" for k in range(len(plan.inputs))]
+        shapes = "".join(f"{x}.shape, " for x in xs)
+        ys = [f"y{k}" for k in range(len(plan.outputs))]
+        lines += [
+            "        pass",
+            "    except KeyError:",
+            "        return slow(inputs)",
+            f"    if {' or '.join(checks)} or strided:",
+            "        return slow(inputs)",
+            f"    entry = entry_of(({shapes}))",
+            "    if entry is None:",
+            "        return slow(inputs)",
+            "    try:",
+            "        arena = entry.arenas.pop()",
+            "    except IndexError:",
+            "        return slow(inputs)",
+        ]
+        if ys:
+            lines.append(f"    {''.join(f'a{k}, ' for k in range(len(ys)))}= entry.outputs")
+        for k, f in enumerate(plan.outputs):
+            scope[f"u{k}"], scope[f"m{k}"] = f.type.dtype.np, f.name
+            lines.append(f"    y{k} = empty(a{k}[0], u{k})")
+        lines += [
+            "    try:",
+            f"        arena.enter({', '.join([*xs, *ys])})",
+            "    except Exception as e:",
+            "        raise explained(e) from None",
+            "    finally:",
+            "        entry.arenas.append(arena)",
+            "    stats.runs += 1",
+            f"    return {{{', '.join(f'm{k}: y{k}' for k in range(len(ys)))}}}",
+        ]
+        exec(compile("\n".join(lines), "<dfg call>", "exec"), scope)
+        return scope["quick"]  # type: ignore[no-any-return]
+
     def __call__(self, **inputs: Any) -> dict[str, np.ndarray]:
-        return self.run(inputs)
+        return self._quick(inputs)
 
     def _with_defaults(self, inputs: Mapping[str, Any]) -> list[Any]:
         filled = dict(inputs)
@@ -354,21 +411,41 @@ class NumpyRuntime:
         return outs
 
     def raw(self, *inputs: Any, out: Any = None) -> tuple[np.ndarray, ...]:
-        """Positional inputs (in the order of the plan) and the caller's outputs: an array, or one for each output."""
-        seen = self._seen
-        given = (*inputs, *out) if out.__class__ is tuple else None
-        if seen is not None and given is not None and len(seen) == len(given):
-            for r, a in zip(seen, given, strict=True):
-                if r() is not a:
-                    break
-            else:
-                if self.plan.updates:
-                    with self._lock:
-                        self._execute(list(inputs), list(out))
-                else:
-                    self._execute(list(inputs), list(out))
-                return out  # type: ignore[no-any-return]
-        return self._raw(inputs, out)
+        """Positional inputs (in the order of the plan) and the caller's outputs: an array, or one for each output. A call with the same array
+        objects as the last one checks nothing again."""
+        return self._quick_raw(inputs, out)
+
+    def _quick_raw_code(self) -> Callable[[tuple[Any, ...], Any], tuple[np.ndarray, ...]]:
+        plan = self.plan
+        n, m = len(plan.inputs), len(plan.outputs)
+        if plan.updates or not 1 <= n <= 40 or not 1 <= m <= 40:
+            return self._raw
+        scope: dict[str, Any] = {"slow": self._raw, "seen": self._seen, "explained": self._explained, "stats": self.stats}
+        xs, ys = [f"x{k}" for k in range(n)], [f"y{k}" for k in range(m)]
+        same = " and ".join(f"refs[{k}]() is {v}" for k, v in enumerate([*xs, *ys]))
+        lines = [
+            "def quick(inputs, out):",
+            f"    if seen and out.__class__ is tuple and len(inputs) == {n} and len(out) == {m}:",
+            "        refs, entry = seen[0]",
+            f"        {', '.join(xs)}, = inputs",
+            f"        {', '.join(ys)}, = out",
+            f"        if {same}:",
+            "            try:",
+            "                arena = entry.arenas.pop()",
+            "            except IndexError:",
+            "                return slow(inputs, out)",
+            "            try:",
+            f"                arena.enter({', '.join([*xs, *ys])})",
+            "            except Exception as e:",
+            "                raise explained(e) from None",
+            "            finally:",
+            "                entry.arenas.append(arena)",
+            "            stats.runs += 1",
+            "            return out",
+            "    return slow(inputs, out)",
+        ]
+        exec(compile("\n".join(lines), "<dfg raw>", "exec"), scope)
+        return scope["quick"]  # type: ignore[no-any-return]
 
     def _raw(self, inputs: Sequence[Any], out: Any) -> tuple[np.ndarray, ...]:
         if len(inputs) != len(self._names):
@@ -401,8 +478,8 @@ class NumpyRuntime:
             if o is not p:
                 o[...] = p
                 same = False
-        if same and all(a is b for a, b in zip(arrays, inputs, strict=True)) and out.__class__ is tuple:
-            self._seen = tuple([weakref.ref(a) for a in (*inputs, *out)])
+        if same and not self._strided and all(a is b for a, b in zip(arrays, inputs, strict=True)) and out.__class__ is tuple:
+            self._seen[:] = [(tuple([weakref.ref(a) for a in (*inputs, *out)]), entry)]
         return tuple(outs)
 
     # --- sizes
@@ -562,8 +639,8 @@ class NumpyRuntime:
 
     def _forget(self) -> None:
         """Arenas refer to parameters and states."""
-        self._entries = {}
-        self._seen = None
+        self._entries.clear()
+        self._seen.clear()
 
     # --- telling
 

@@ -39,6 +39,7 @@ TEMPLATES: Final[dict[str, str]] = {
     "copy": "np.copyto({out}, {0})",
     "fill_reshaped": "np.copyto({out}.reshape({0}.shape), {0})",
     "matmul": "np.matmul({0}, {1}, {out})",
+    "dot": "np.dot({0}, {1}, {out})",
     "vecdot": "np.vecdot({0}, {1}, {out})",
     "multiply": "np.multiply({0}, {1}, {out})",
     "square": "np.square({0}, {out})",

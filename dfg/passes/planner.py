@@ -16,16 +16,17 @@ from dfg.diagnostics import UserError, error
 from dfg.diagnostics.codes import nearest
 from dfg.dims import Dim, DimLike, names
 from dfg.ir import Graph, Value
-from dfg.ops.base import OPS, constant
+from dfg.ops.base import OPS, const_scalar, constant
 from dfg.ops.leaf import arg, input_op, param_op, part, state_op, trace
 from dfg.ops.loop import scan
 from dfg.passes.layout import Strides, can_view, dense_strides, view_strides
 from dfg.passes.schedule import schedule
 from dfg.passes.slots import Slots
 from dfg.plan import CALL, STATIC, Array, Commit, Field, Plan, Step
-from dfg.types import TensorType
+from dfg.types import F64, TensorType
 
 BROADCAST: Final = OPS["broadcast"]
+SUM: Final = OPS["sum"]
 RESHAPE: Final = OPS["reshape"]
 PERMUTE: Final = OPS["permute"]
 FAR: Final = 1 << 60
@@ -130,11 +131,16 @@ class Region:
         """Values that the commit computes."""
         self.alias: dict[int, Value] = {}
         """Traces that are the tensor that a loop goes through."""
+        self.folded: dict[int, tuple[Value, Value]] = {}
+        """Sums that are taken of two tensors' products directly, without the tensor of products."""
+        self.skipped: set[int] = set()
 
     # --- analysis
 
     def analyse(self, ends: Iterable[Value]) -> None:
         root, strides, static, last, birth = self.root, self.strides, self.static, self.last, self.birth
+        ends = list(ends)
+        users = self._users(ends) if any(v.op is SUM for v in self.order) else {}
         for p, v in enumerate(self.order):
             i = v.index
             if i in root:
@@ -173,10 +179,36 @@ class Region:
                 continue
             if type(v.type) is TensorType and not v.type.shape and op.fails is None and all([o.index in static for o in operands]):
                 static.add(i)
+            if v.op is SUM and users[operands[0].index] == 1 and (pair := self._products(v)) is not None:
+                self.folded[i] = pair
+                self.skipped.add(operands[0].index)
+                operands = pair
             for o in operands:
                 last[root[o.index]] = p
         for v in ends:
             last[root[v.index]] = FAR
+
+    def _users(self, ends: Iterable[Value]) -> dict[int, int]:
+        users: dict[int, int] = {}
+        for v in self.order:
+            for o in v.operands:
+                users[o.index] = users.get(o.index, 0) + 1
+        for v in ends:
+            users[v.index] = users.get(v.index, 0) + 2
+        return users
+
+    def _products(self, v: Value) -> tuple[Value, Value] | None:
+        """The two dense tensors whose products `v` adds up, all of them. In f64 only: BLAS adds f32 in f32, one after the other."""
+        o = v.operands[0]
+        if v.rank or not o.rank or o.dtype is not F64 or self.root[o.index] != o.index or o.index in self.static or o.index in self.arr:
+            return None
+        if o.op is OPS["multiply"]:
+            pair = (o.operands[0], o.operands[1])
+        elif o.op is OPS["power"] and const_scalar(o.operands[1]) == 2:
+            pair = (o.operands[0], o.operands[0])
+        else:
+            return None
+        return pair if all(self.strides[x.index] is None and self.root[x.index] not in self.static for x in pair) else None
 
     @staticmethod
     def _gone_through(v: Value) -> Value | None:
@@ -311,9 +343,11 @@ class Region:
         for p in range(start, len(order) if stop is None else stop):
             v = order[p]
             i = v.index
-            if root[i] == i and i not in arr and i not in self.deferred:
+            if root[i] == i and i not in arr and i not in self.deferred and i not in self.skipped:
                 if i in self.static:
                     pass
+                elif i in self.folded:
+                    self._dot(v)
                 elif v.op in LOWERINGS:
                     LOWERINGS[v.op](self, v, p)
                 elif type(v.type) is not TensorType:
@@ -340,6 +374,16 @@ class Region:
             out = self.claim(v)
         self.workspace(v)
         self.b.blocks[self.depth].append(Step("op", operands, (out,), v, op, v.attrs))
+
+    def _dot(self, v: Value) -> None:
+        flat: list[int] = []
+        for o in self.folded[v.index]:
+            at = self.array(o)
+            if o.rank > 1:
+                self.b.rely(at)
+                at = self.b.reshaped(at, (o.type.size,))
+            flat.append(at)
+        self.emit("dot", tuple(flat), (self.claim(v),), v)
 
     def workspace(self, v: Value) -> None:
         op = v.op

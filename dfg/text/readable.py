@@ -19,11 +19,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from dfg.diagnostics import InternalError
+from dfg.dims import Dim
 from dfg.dims import names as dim_names
 from dfg.ir import Graph, Subgraph, Value
 from dfg.text.forms import dim_text, dtyped, sizes, term_of, typed
@@ -45,14 +47,19 @@ Steps = Generator["_Scope", None, None]
 
 
 def readable(
-    graph: Graph, arrays: dict[str, np.ndarray] | None = None, file: str = "constants.npz", default_float: DType | None = None
+    graph: Graph,
+    arrays: dict[str, np.ndarray] | None = None,
+    file: str = "constants.npz",
+    default_float: DType | None = None,
+    source: Graph | None = None,
 ) -> str:
     """A program whose outputs, updates and initial values are those of the graph. With `arrays`, constants of more than 64 elements are put there
-    by key and print as `load("file:key")`. The default float is f32 if the graph has no f64, unless it is given."""
+    by key and print as `load("file:key")`. The default float is f32 if the graph has no f64, unless it is given. `source` is the graph that this one
+    was made from: passes drop an input that no value needs, but whose type binds a size, or a state that is only written; these are declared as in it."""
     hidden: frozenset[str] = frozenset()
     while True:
         kept = dict(arrays) if arrays is not None else None
-        printer = _Program(graph, kept, file, default_float or _default_float(graph), hidden)
+        printer = _Program(graph, source or graph, kept, file, default_float or _default_float(graph), hidden)
         text = printer.run()
         clash = printer.used & printer.bound
         if printer.fixed & printer.used:
@@ -66,18 +73,7 @@ def readable(
 
 
 def _default_float(graph: Graph) -> DType:
-    dtypes: set[DType] = set()
-    pending: list[Graph] = [graph]
-    seen: set[int] = set()
-    while pending:
-        g = pending.pop()
-        if id(g) in seen:
-            continue
-        seen.add(id(g))
-        for v in g.values:
-            if isinstance(v.type, TensorType):
-                dtypes.add(v.dtype)
-            pending.extend(a.graph for a in v.attrs if isinstance(a, Subgraph))
+    dtypes = {v.dtype for g in _graphs(graph) for v in g.values if isinstance(v.type, TensorType)}
     return F32 if F32 in dtypes and F64 not in dtypes else F64
 
 
@@ -355,11 +351,59 @@ class _Scope:
             self.line(f"yield {', '.join([t if t is not None else first[id(y)] for t, y in zip(texts, yielded, strict=True)])}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Declaration:
+    kind: str
+    name: str
+    type: TensorType
+
+
+def _declared(v: Value) -> bool:
+    return v.op.leaf and v.op.name in LEAVES
+
+
+def _nothing(t: TensorType) -> str:
+    return "false" if t.dtype.kind == "bool" else "0"
+
+
+def _graphs(graph: Graph) -> list[Graph]:
+    """A graph and the graphs of all bodies in it, each once."""
+    found: dict[int, Graph] = {}
+    pending = [graph]
+    while pending:
+        g = pending.pop()
+        if id(g) not in found:
+            found[id(g)] = g
+            pending.extend(a.graph for v in g.values for a in v.attrs if isinstance(a, Subgraph))
+    return list(found.values())
+
+
+def _used_sizes(graph: Graph) -> set[str]:
+    """The names of sizes that types and attributes mention."""
+    found: set[str] = set()
+    for g in _graphs(graph):
+        for v in g.values:
+            if isinstance(v.type, TensorType):
+                for d in v.type.shape:
+                    found |= dim_names(d)
+            for a in v.attrs:
+                if isinstance(a, Dim):
+                    found |= dim_names(a)
+                elif isinstance(a, tuple):
+                    for d in a:
+                        if isinstance(d, Dim):
+                            found |= dim_names(d)
+    return found
+
+
 class _Program:
     """One printing of a whole graph. `hidden` are names of the program that must not be bound, because they hide functions that the text calls."""
 
-    def __init__(self, graph: Graph, arrays: dict[str, np.ndarray] | None, file: str, default_float: DType, hidden: frozenset[str]) -> None:
+    def __init__(
+        self, graph: Graph, source: Graph, arrays: dict[str, np.ndarray] | None, file: str, default_float: DType, hidden: frozenset[str]
+    ) -> None:
         self.graph = graph
+        self.source = source
         self.arrays = arrays
         self.file = file
         self.default_float = default_float
@@ -375,88 +419,102 @@ class _Program:
 
     def run(self) -> str:
         graph = self.graph
-        leaves = [v for v in graph.values if v.op.leaf and v.op.name in LEAVES]
-        for v in leaves:
-            for d in v.shape:
-                self.dims |= dim_names(d)
-        pending: list[Graph] = [graph]
-        visited: set[int] = set()
-        while pending:
-            g = pending.pop()
-            if id(g) in visited:
-                continue
-            visited.add(id(g))
-            self.reserved |= set(g.names)
-            pending.extend(a.graph for v in g.values for a in v.attrs if isinstance(a, Subgraph))
         roots = graph.roots
+        own = {v.attrs[0]: v for v in graph.values if _declared(v)}
+        leaves = self.declared(own)
+        for d in leaves:
+            for size in d.type.shape:
+                self.dims |= dim_names(size)
+        for g in _graphs(graph):
+            self.reserved |= set(g.names)
         self.reserved |= {*roots.outputs, *self.dims}
-        self.fixed = {*(v.attrs[0] for v in leaves), *self.dims}
-        top = _Scope(self, graph, 0, [*(v.attrs[0] for v in leaves), *self.dims])
+        self.fixed = {*(d.name for d in leaves), *self.dims}
+        top = _Scope(self, graph, 0, self.fixed)
         lines = [f"default {self.default_float}"] if self.default_float is not F64 else []
         lines += [f"dim {f}" for f in graph.facts.declared if dim_names(f.lhs) | dim_names(f.rhs) <= self.dims]
-        for v in leaves:
-            top.remember(v, v.attrs[0])
-            top.labels[v.index] = [n for n in top.labels.get(v.index, ()) if n != v.attrs[0]]
-            if not top.labels[v.index]:
-                del top.labels[v.index]
+        for name, v in own.items():
+            top.remember(v, name)
+            others = [n for n in top.labels.pop(v.index, ()) if n != name]
+            if others:
+                top.labels[v.index] = others
         live = top.prepare(roots.values())
-        self.declare(top, [v for v in leaves if v.op.name == "input"])
+        self.declare(top, [d for d in leaves if d.kind == "input" and d.name not in roots.initials])
         initial = {v.index for v in graph.live(roots.initials.values())}
-        for v in self.learnable(leaves):
-            need = roots.initials.get(v.attrs[0])
-            for u in graph.live([need]) if need is not None else ():
-                if u.index not in top.terms and u.index not in top.bound:
-                    drive(top, u)
-            self.declare(top, [v])
-        for v in leaves:
+        for d in self.learnable([d for d in leaves if d.kind != "input" or d.name in roots.initials], own):
+            first = roots.initials.get(d.name)
+            for u in graph.live([first]) if first is not None else ():
+                drive(top, u)
+            self.declare(top, [d])
+        for v in own.values():
             top.aliases(v)
-        wanted = self.exports(top, initial)
+        outputs = self.exports(top, initial)
         for v in live:
             drive(top, v)
-        self.finish(top, wanted)
+        self.finish(top, outputs)
         return "\n".join([*lines, *self.constants, *top.lines]) + "\n"
 
-    def learnable(self, leaves: list[Value]) -> list[Value]:
-        """Parameters and states, each behind those that its initial value reads."""
-        todo = [v for v in leaves if v.op.name != "input"]
+    def declared(self, own: dict[str, Value]) -> list[_Declaration]:
+        """The declarations: the leaves of the graph, the targets of updates, and what else of the source binds a size that is used."""
+        roots = self.graph.roots
+        source = {v.attrs[0]: v for v in self.source.values if _declared(v)} if self.source is not self.graph else own
+        chosen = dict.fromkeys([*own, *roots.updates])
+        bound = {str(d) for name in chosen if name in own or name in source for d in {**source, **own}[name].shape}
+        missing = _used_sizes(self.graph) - bound
+        for name, v in source.items():
+            binds = {str(d) for d in v.shape} & missing
+            if binds and name not in chosen:
+                chosen[name] = None
+                missing -= binds
+        rank = {name: k for k, name in enumerate([*source, *own])}
+        made = []
+        for name in sorted(chosen, key=lambda n: rank.get(n, len(rank))):
+            leaf = own.get(name, source.get(name))
+            value = leaf if leaf is not None else roots.initials.get(name, roots.updates.get(name))
+            assert value is not None
+            made.append(_Declaration(leaf.op.name if leaf is not None else "state", name, value.type))
+        return made
+
+    def learnable(self, todo: list[_Declaration], own: dict[str, Value]) -> list[_Declaration]:
+        """Declarations with initial values, each behind those that its initial value reads."""
         initials = self.graph.roots.initials
-        reads = {v.index: {u.index for u in self.graph.live([initials[v.attrs[0]]]) if u.op.leaf and u.op.name in LEAVES} - {v.index}
-                 for v in todo if v.attrs[0] in initials}
-        done: list[Value] = []
-        placed = {v.index for v in leaves if v.op.name == "input"}
+        names = {d.name for d in todo}
+        reads = {
+            d.name: {v.attrs[0] for v in self.graph.live([initials[d.name]]) if _declared(v)} & names - {d.name}
+            for d in todo
+            if d.name in initials
+        }
+        done: list[_Declaration] = []
+        placed: set[str] = set()
         while todo:
-            ready = [v for v in todo if reads.get(v.index, set()) <= placed]
+            ready = [d for d in todo if reads.get(d.name, set()) <= placed]
             if not ready:
                 raise InternalError("initial values read each other")
             done += ready
-            placed |= {v.index for v in ready}
-            todo = [v for v in todo if v.index not in placed]
+            placed |= {d.name for d in ready}
+            todo = [d for d in todo if d.name not in placed]
         return done
 
-    def declare(self, top: _Scope, leaves: list[Value]) -> None:
-        initials = self.graph.roots.initials
+    def declare(self, top: _Scope, todo: list[_Declaration]) -> None:
+        """The lines of declarations; inputs of one type that stand together share one."""
         k = 0
-        while k < len(leaves):
-            v = leaves[k]
-            same = [v]
-            if v.op.name == "input" and v.attrs[0] not in initials:
-                while k + len(same) < len(leaves) and leaves[k + len(same)].type == v.type and leaves[k + len(same)].attrs[0] not in initials:
-                    same.append(leaves[k + len(same)])
-            k += len(same)
-            first = initials.get(v.attrs[0])
-            tail = f" = {self.initial(top, first, v)}" if first is not None else "" if v.op.name == "input" else f" = {self.nothing(v)}"
-            top.line(f"{v.op.name} {', '.join([u.attrs[0] for u in same])} : {v.dtype}{_shape(top, v)}{tail}")
+        while k < len(todo):
+            d = todo[k]
+            first = self.graph.roots.initials.get(d.name)
+            same = 1
+            if first is None and d.kind == "input":
+                while k + same < len(todo) and todo[k + same].type == d.type:
+                    same += 1
+            tail = f" = {self.initial(top, first, d.type)}" if first is not None else "" if d.kind == "input" else f" = {_nothing(d.type)}"
+            shape = sizes(top, d.type.shape) if d.type.shape else ""
+            top.line(f"{d.kind} {', '.join([x.name for x in todo[k : k + same]])} : {d.type.dtype}{shape}{tail}")
+            k += same
 
-    def initial(self, top: _Scope, first: Value, leaf: Value) -> str:
+    def initial(self, top: _Scope, first: Value, declared: TensorType) -> str:
         """An initial value: it stretches to the declared shape, and a literal has the declared dtype."""
         t = top.terms[first.index]
         if t.dtype is None and t.array is not None and t.array.ndim == 0:
             return as_float(t).text
-        t = dtyped(top, t, leaf.dtype) if first.dtype is leaf.dtype else typed(top, first)
-        return t.text
-
-    def nothing(self, v: Value) -> str:
-        return "false" if v.dtype.kind == "bool" else "0"
+        return dtyped(top, t, declared.dtype).text if first.dtype is declared.dtype else typed(top, first).text
 
     def exports(self, top: _Scope, initial: set[int]) -> list[tuple[str, Value]]:
         """The outputs; those that nothing else needs are written where they are exported."""

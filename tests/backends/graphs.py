@@ -193,7 +193,9 @@ class Random:
             return f(str(rng.choice(UNARY)), x)
         if kind <= 5:
             y = self.pick(real)
-            return f(str(rng.choice(BINARY[:6])), x, y)
+            name = str(rng.choice(BINARY[:6]))
+            # No quotients by zeros: whether a sum of one product keeps the sign of a zero is nobody's promise.
+            return f(name, x, f("add", f("multiply", y, y), 0.5) if name == "divide" else y)
         if kind == 6:
             c = f("less", x, self.pick(real))
             return f("where", c, self.pick(real), self.pick(real))
@@ -215,7 +217,7 @@ class Random:
         if kind == 14 and x.rank:
             return self._index(x)
         if kind == 15:
-            return f("power", x, float(rng.choice([2, 3, 0.5, 1, -1, 1.5])))
+            return f("power", f("add", f("multiply", x, x), 0.5), float(rng.choice([2, 3, 0.5, 1, -1, 1.5])))
         return None
 
     def _contract(self, x: Value) -> Value | None:
