@@ -44,7 +44,10 @@ def canonical(graph: Graph) -> str:
             attrs = (serials.setdefault(v.attrs[0], len(serials)),) if v.op.name == "pin" else v.attrs
             done[v.index] = fresh.emit(v.op, tuple(done[o.index] for o in v.operands), attrs)
     fresh.roots = Roots(
-        *[{k: done[v.index] for k, v in sorted(table.items())} for table in (graph.roots.outputs, graph.roots.updates, graph.roots.initials)]
+        *[
+            {k: done[v.index] for k, v in sorted(table.items())}
+            for table in (graph.roots.outputs, graph.roots.updates, graph.roots.initials)
+        ]
     )
     return digest(fresh)
 

@@ -14,12 +14,13 @@ from typing import Any
 
 from dfg.frontend.builder.assemble import Program, program
 from dfg.frontend.builder.calculus import grad, hessian, hvp, jacobian, jvp, pin, stop_gradient, value_and_grad, vjp
+from dfg.frontend.builder.composites import composite, composite_names
 from dfg.frontend.builder.convert import default_float
 from dfg.frontend.builder.declare import asarray, const, dim, input, param, state
 from dfg.frontend.builder.emit import DfgWarning
 from dfg.frontend.builder.functions import all_functions
 from dfg.frontend.builder.functions import function as function_named
-from dfg.frontend.builder.loops import scan, vmap
+from dfg.frontend.builder.loops import cond, custom_vjp, scan, vmap, while_loop
 from dfg.frontend.builder.tensor import RENDER, Tensor
 from dfg.frontend.builder.tracing import RUN, Function, Trace, function
 from dfg.types import DTYPES
@@ -29,9 +30,11 @@ def names() -> dict[str, Any]:
     """What the builder offers, by public name."""
     own = {f.__name__: f for f in (
         asarray, default_float, dim, function, grad, hessian, hvp, input, jacobian, jvp, param, pin, scan, state, stop_gradient, value_and_grad, vjp, vmap,
+        cond, custom_vjp, while_loop,
     )}  # fmt: skip
     dtypes = {name: d for name, d in DTYPES.items() if name != "bool"}
-    return {**all_functions(), **dtypes, **own, "const": const, "Tensor": Tensor, "DfgWarning": DfgWarning}
+    composites = {name: composite(name) for name in composite_names()}
+    return {**composites, **all_functions(), **dtypes, **own, "const": const, "Tensor": Tensor, "DfgWarning": DfgWarning}
 
 
 __all__ = [
@@ -44,6 +47,11 @@ __all__ = [
     "Trace",
     "all_functions",
     "asarray",
+    "composite_names",
+    "composite",
+    "while_loop",
+    "custom_vjp",
+    "cond",
     "const",
     "default_float",
     "dim",

@@ -187,7 +187,11 @@ def _extract(home: Home, outputs: dict[str, int], updates: dict[str, int]) -> Pr
     fresh.roots = Roots(
         {k: moved[i] for k, i in outputs.items()},
         {k: moved[i] for k, i in updates.items()},
-        {v.attrs[0]: moved[i] for v in live if v.op in (input_op, param_op, state_op) and (i := home.leaves[v.attrs[0]].initial) is not None},
+        {
+            v.attrs[0]: moved[i]
+            for v in live
+            if v.op in (input_op, param_op, state_op) and (i := home.leaves[v.attrs[0]].initial) is not None
+        },
     )
     _name(fresh, home, live, moved, outputs)
     return result

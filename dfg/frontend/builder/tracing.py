@@ -28,9 +28,9 @@ from dfg.frontend.builder.declare import asarray
 from dfg.frontend.builder.declare import input as declare_input
 from dfg.frontend.builder.emit import bad, origin
 from dfg.frontend.builder.homes import CALL, REGION, Handle
-from dfg.frontend.builder.loops import Tree, flatten, unflatten
 from dfg.frontend.builder.places import Place, here
 from dfg.frontend.builder.tensor import Tensor
+from dfg.frontend.builder.trees import Tree, flatten, unflatten
 from dfg.source import Span
 from dfg.types import DType, TensorType
 
