@@ -247,16 +247,10 @@ def refusal(e: InferError, place: Place | None, args: Sequence[Any], named: Mapp
             continue
         if label is not None and label not in labels:
             labels.append(label)
-    if (
-        shapes
-        and parts.operator is not None
-        and place is not None
-        and e.message.startswith("cannot broadcast")
-        and len(parts.operands) == 2
-    ):
-        if "(" not in parts.operator.text and not parts.operator.text.isidentifier():
-            primary = parts.operator
-            labels.append(Label(place, "these two axes are aligned, and neither is 1"))
+    sign = parts.operator.text if parts.operator is not None and len(parts.operands) == 2 else "f"
+    if shapes and place is not None and e.message.startswith("cannot broadcast") and not sign[-1].isalnum() and sign[-1] != ")":
+        primary = parts.operator
+        labels.append(Label(place, "these two axes are aligned, and neither is 1"))
     help = python_words(e.help)
     if e.dim_fact is not None:
         help = help or f"if this always holds, say so before the inputs: `{fact_call(e.dim_fact)}`; it is verified when sizes arrive"
