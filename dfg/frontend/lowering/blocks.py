@@ -65,13 +65,12 @@ def run_statement(lo: Lowering, statement: s.Node, scope: Scope) -> Gen:
         assign(lo, scope, statement.target, thing, statement.value)
     elif isinstance(statement, s.Yield):
         thing = yield expressions(lo, statement.values, scope)
-        where: Scope | None = scope
-        if where.yields is None:
+        if scope.yields is None:
             lo.fail("misplaced-statement", "`yield` stands in the body of a `scan` or `for`", statement)
         if isinstance(thing, TupleThing):
-            where.yields.extend(thing.items)
+            scope.yields.extend(thing.items)
         else:
-            where.yields.append(thing)
+            scope.yields.append(thing)
     elif isinstance(statement, s.Group):
         for inner in statement.body.statements:
             if isinstance(inner, s.ExprStatement):

@@ -391,14 +391,14 @@ def element(lo: Lowering, statement: Statement, node: s.Index, names: dict[str, 
 def combine(lo: Lowering, name: str, things: Sequence[Any], nodes: Sequence[s.Node], whole: s.Node) -> Any:
     """An elementwise function of lifted values, aligned by index. A product stays a list of factors."""
     if not any(isinstance(t, Lifted) for t in things):
-        return apply(lo, name, [t for t in things], nodes, whole.span, whole, None)
+        return apply(lo, name, list(things), nodes, whole.span, whole, None)
     if name == "multiply" and all(isinstance(t, Lifted) for t in things):
         return Lifted(tuple(f for t in things for f in t.factors))
     if name == "multiply" and not any(isinstance(t, Literal) for t in things):
         scalars = [((lo.value(t, n), ()),) if not isinstance(t, Lifted) else t.factors for t, n in zip(things, nodes, strict=True)]
         return Lifted(tuple(f for factors in scalars for f in factors))
     union = list(dict.fromkeys(x for t in things if isinstance(t, Lifted) for x in t.labels))
-    operands = []
+    operands: list[Value | Literal] = []
     for t, n in zip(things, nodes, strict=True):
         if isinstance(t, Lifted):
             operands.append(aligned(single(lo, t, n), t.labels, union))

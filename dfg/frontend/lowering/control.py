@@ -229,7 +229,7 @@ def join_types(lo: Lowering, start: Start, thing: Thing, made: Traced) -> list[T
         r = leaf_type(new)
         if r is None and isinstance(new, Literal):
             default = lo.cx.default(new.kind)
-            shape = tuple(new.shape)
+            shape: tuple[DimLike, ...] = tuple(new.shape)
             if t is not None:
                 r = TensorType(t.dtype if promote(t.dtype, default) is t.dtype or t.dtype.kind == new.kind else default, shape)
             else:
@@ -462,18 +462,18 @@ def branches(lo: Lowering, node: s.If, decided: Value, sides: list[tuple[Region,
                     branch_labels(nodes, pair),
                     help="dtypes of branches promote, shapes never stretch: give both the same shape",
                 )
-            for side in (0, 1):
-                lo.region = sides[side][0]
+            for k in (0, 1):
+                lo.region = sides[k][0]
                 try:
-                    outputs[side].append(converted(lo, pair[side], TensorType(dtype, shapes[0]), nodes[side], "a branch"))
+                    outputs[k].append(converted(lo, pair[k], TensorType(dtype, shapes[0]), nodes[k], "a branch"))
                 finally:
                     lo.region = outer
     parts = emit_cond(lo, node, decided, [(region, out) for (region, _), out in zip(sides, outputs, strict=True)])
     things: list[Thing] = []
     for like in items[0]:
-        n = len(leaves(like))
-        things.append(rebuild(like, parts[:n]))
-        parts = parts[n:]
+        count = len(leaves(like))
+        things.append(rebuild(like, parts[:count]))
+        parts = parts[count:]
     return TupleThing(tuple(things)) if isinstance(sides[0][1], TupleThing) else things[0]
 
 
@@ -532,7 +532,10 @@ def for_(lo: Lowering, node: s.For, scope: Scope) -> Gen:
                     start.node.name,
                     help=f"bind it once in the body: `{start.node.name.text} = …`",
                 )
-        current = [inner.names[start.node.name.text].thing for start in starts]
+        after = [inner.names[start.node.name.text].thing for start in starts]
+        for start, old, new in zip(starts, current, after, strict=True):
+            same_carry(lo, start, old, new, inner, first=not rows)
+        current = after
         rows.append(inner.yields)
         lo.check_limit(node)
     stacks = []
@@ -542,6 +545,32 @@ def for_(lo: Lowering, node: s.For, scope: Scope) -> Gen:
     if not current and not stacks:
         lo.fail("missing-result", "this loop gives nothing", node)
     return results([*current, *stacks])
+
+
+def same_carry(lo: Lowering, start: Start, old: Thing, new: Thing, scope: Scope, first: bool) -> None:
+    """Refuse a carry that changes from step to step; the start itself may stretch to what the first step gives."""
+    name = start.node.name.text
+    binding = scope.names[name]
+    where = binding.span if binding.span is not None else start.node.span
+    if structure(old) != structure(new):
+        lo.fail(
+            "carry-type", f"the carry `{name}` begins as {describe(old)} and becomes {describe(new)}", where, [Label(start.node.span, "it begins here")]
+        )
+    table = dict(leaves(new))
+    for path, leaf in leaves(old):
+        a, b = (lo.array(t, start.node) if isinstance(t, ListThing) else t for t in (leaf, table[path]))
+        if not (is_tensor(a) and is_tensor(b)):
+            continue
+        lead = len(b.shape) - len(a.shape)
+        fits = stretches(lo, tuple(a.shape), tuple(b.shape)) if first and not start.fixed else lead == 0 and stretches(lo, tuple(b.shape), tuple(a.shape))
+        if not fits:
+            lo.fail(
+                "carry-type",
+                f"the carry `{name}` is {describe(a)} before a step and {describe(b)} after it",
+                where,
+                [Label(start.node.span, f"it begins as {describe(start.thing)}")],
+                help="a carry has one type in every step; a list of results is yielded: `yield x`",
+            )
 
 
 @evaluates(s.Build)

@@ -6,6 +6,7 @@ no size changes its form later. Constants may stand in types, so they are evalua
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -114,10 +115,8 @@ def lower_file(lo: Lowering, file: s.File) -> Gen:
     lo.trees.append(file)
     for statement in file.statements:
         if isinstance(statement, s.Default):
-            try:
+            with contextlib.suppress(Failed):
                 lo.default_float = default_dtype(lo, statement, file)
-            except Failed:
-                pass
             break
     scratch = Graph()
     lo.region = Region(scratch, lo.surface_for(scratch))
@@ -225,9 +224,9 @@ def collect_facts(lo: Lowering, file: s.File, main: Scope) -> Gen:
             lo.report("dim-contradiction", f"{conflict.message}", node.span, labels)
     facts.freeze()
     unbound(lo, bound_by, facts, wanted)
-    for name, node in first.items():
+    for name, where in first.items():
         lo.order += 1
-        main.names[name] = Binding(name, known(facts.normal(named(name))), node.span, "dim", lo.order)
+        main.names[name] = Binding(name, known(facts.normal(named(name))), where.span, "dim", lo.order)
     return facts, hints
 
 
@@ -466,6 +465,7 @@ def fitted_update(lo: Lowering, thing: Thing, leaf: Value, node: s.Node, scope: 
     name, t = leaf.attrs
     if isinstance(thing, ListThing):
         thing = lo.array(thing, node)
+    value: Value
     if isinstance(thing, Literal):
         literal = thing
         value = lo.guarded(lambda: lo.cx.literal(literal, t.dtype if t.dtype.kind != "bool" or literal.kind == "bool" else lo.cx.default(literal.kind)), node)
@@ -480,7 +480,7 @@ def fitted_update(lo: Lowering, thing: Thing, leaf: Value, node: s.Node, scope: 
     if value.dtype is not t.dtype:
         lo.fail("wrong-dtype", f"`{name}` is {t}, and its update {value.type}", node, labels, help=f"convert it: `{t.dtype}(…)`")
     if value.shape != t.shape:
-        same = len(value.shape) == len(t.shape) and [lo.graph.equal_sizes(a, b) for a, b in zip(value.shape, t.shape, strict=True)]
+        same: Any = len(value.shape) == len(t.shape) and [lo.graph.equal_sizes(a, b) for a, b in zip(value.shape, t.shape, strict=True)]
         if not same or not all(same):
             fact = open_fact(lo, value.shape, t.shape) if same and False not in same else None
             lo.fail(
