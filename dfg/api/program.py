@@ -55,9 +55,12 @@ def from_tree(source: Source, tree: File, sink: Sink, files: Files, path: Path |
 
     lowered = lower(tree, sink, files)
     sink.raise_errors()
-    for name, info in lowered.inputs.items():
-        if info.default is not None:
-            lowered.graph.roots.initials[name] = info.default
+    defaults = {name: info.default for name, info in lowered.inputs.items() if info.default is not None}
+    if defaults:
+        graph, roots = lowered.graph, lowered.graph.roots
+        given = {**roots.initials, **defaults}
+        declared = [v.attrs[0] for v in graph.values if v.op.name in ("input", "param", "state")]
+        graph.roots = Roots(roots.outputs, roots.updates, {name: given[name] for name in declared if name in given})
     return Program(lowered.graph, name=source.name, source=source, files=files, path=path, warnings=sink.items, lowered=lowered)
 
 

@@ -305,7 +305,9 @@ def elementwise(
             raise InternalError(f"`{name}` has no meaning")
         evaluate = _by_name(ufunc)
     if into is None and ufunc is not None:
-        into = f"np.{ufunc}({', '.join(f'{{{k}}}' for k in range(n))}, {{out}})"
+        # NumPy 2.4 deprecates a positional third argument of these two, which look as though they took many.
+        out = "out={out}" if ufunc in ("maximum", "minimum") else "{out}"
+        into = f"np.{ufunc}({', '.join(f'{{{k}}}' for k in range(n))}, {out})"
     if scalar is None and ufunc is not None:
         scalar = _scalar_by_name(ufunc)
     rule: VjpRule | NoGradient

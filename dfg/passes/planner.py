@@ -9,6 +9,8 @@ of an operand that dies there, or gets a slot. Contractions, indexing and loops 
 
 from __future__ import annotations
 
+import gc
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -33,6 +35,8 @@ FAR: Final = 1 << 60
 """The position of uses after the last step."""
 LOWERINGS: Final[dict[Any, Callable[[Region, Value, int], None]]] = {}
 """Ops that become several steps, or other steps than their own."""
+_PLACES: Final[dict[Any, tuple[int, ...]]] = {}
+"""Elementwise ops that are one step, with the operands whose memory they may take."""
 
 
 class Builder:
@@ -45,6 +49,7 @@ class Builder:
         self.workspaces: dict[DimLike, None] = {}
         self.relied: set[int] = set()
         self._slot_arrays: dict[tuple[int, TensorType], int] = {}
+        self._quick_arrays: dict[tuple[int, int], int] = {}
         self._views: dict[tuple[Any, ...], int] = {}
         self._constants: dict[Any, int] = {}
 
@@ -55,9 +60,15 @@ class Builder:
 
     def slot_array(self, slot: int, t: TensorType) -> int:
         """A slot seen as a dense tensor: one array for each type that it holds."""
-        found = self._slot_arrays.get((slot, t))
+        # The slots keep every type alive that they were asked for, so an identity is one type.
+        quick = (slot, id(t))
+        found = self._quick_arrays.get(quick)
         if found is None:
-            found = self._slot_arrays[slot, t] = self.array("slot", t, STATIC, slot=slot)
+            self.slots.extent(t)
+            found = self._slot_arrays.get((slot, t))
+            if found is None:
+                found = self._slot_arrays[slot, t] = self.array("slot", t, STATIC, slot=slot)
+            self._quick_arrays[quick] = found
         return found
 
     def constant(self, v: Value) -> int:
@@ -137,10 +148,11 @@ class Region:
 
     # --- analysis
 
-    def analyse(self, ends: Iterable[Value]) -> None:
+    def analyse(self, ends: Iterable[Value], needed: Iterable[Value] = ()) -> None:
+        """Find views, last uses, and sums of products. `ends` are read after the last step, `needed` have places of their own."""
         root, strides, static, last, birth = self.root, self.strides, self.static, self.last, self.birth
         ends = list(ends)
-        users = self._users(ends) if any(v.op is SUM for v in self.order) else {}
+        sums: list[tuple[int, Value, tuple[Value, Value]]] = []
         for p, v in enumerate(self.order):
             i = v.index
             if i in root:
@@ -179,23 +191,29 @@ class Region:
                 continue
             if type(v.type) is TensorType and not v.type.shape and op.fails is None and all([o.index in static for o in operands]):
                 static.add(i)
-            if v.op is SUM and users[operands[0].index] == 1 and (pair := self._products(v)) is not None:
-                self.folded[i] = pair
-                self.skipped.add(operands[0].index)
-                operands = pair
+            if op is SUM and (pair := self._products(v)) is not None:
+                sums.append((p, v, pair))
             for o in operands:
                 last[root[o.index]] = p
         for v in ends:
             last[root[v.index]] = FAR
+        if sums:
+            self._fold(sums, [*ends, *needed])
 
-    def _users(self, ends: Iterable[Value]) -> dict[int, int]:
-        users: dict[int, int] = {}
-        for v in self.order:
-            for o in v.operands:
-                users[o.index] = users.get(o.index, 0) + 1
-        for v in ends:
-            users[v.index] = users.get(v.index, 0) + 2
-        return users
+    def _fold(self, sums: Sequence[tuple[int, Value, tuple[Value, Value]]], ends: Iterable[Value]) -> None:
+        """Take sums of products that nothing else uses directly."""
+        count = {v.operands[0].index: 0 for _, v, _ in sums}
+        for v in itertools.chain(*[w.operands for w in self.order], ends):
+            if v.index in count:
+                count[v.index] += 1
+        for p, v, pair in sums:
+            o = v.operands[0].index
+            if count[o] == 1:
+                self.folded[v.index] = pair
+                self.skipped.add(o)
+                for x in pair:
+                    r = self.root[x.index]
+                    self.last[r] = max(self.last.get(r, p), p)
 
     def _products(self, v: Value) -> tuple[Value, Value] | None:
         """The two dense tensors whose products `v` adds up, all of them. In f64 only: BLAS adds f32 in f32, one after the other."""
@@ -214,6 +232,8 @@ class Region:
     def _gone_through(v: Value) -> Value | None:
         """The operand whose slices the traced value of the body is."""
         loop = v.operands[0]
+        if loop.op is not scan:
+            return None
         body, _, carries, xs, _ = loop.attrs
         traced = body.graph.values[v.attrs[0]]
         for k in range(carries, carries + xs):
@@ -285,9 +305,8 @@ class Region:
         v: Value | None,
         attrs: tuple[Any, ...] = (),
         op: Any = None,
-        temps: tuple[int, ...] = (),
     ) -> None:
-        self.b.blocks[self.depth].append(Step(kernel, operands, outs, v, op, attrs, temps))
+        self.b.blocks[self.depth].append(Step(kernel, operands, outs, v, op, attrs))
 
     # --- places
 
@@ -339,25 +358,59 @@ class Region:
     def run(self, start: int = 0, stop: int | None = None) -> None:
         """Make the steps of the values from one position to another."""
         dying = self._dying
-        order, root, arr = self.order, self.root, self.arr
+        order, root, arr, slot, fixed, last, strides = self.order, self.root, self.arr, self.slot, self.fixed, self.last, self.strides
+        static, slots, b, emit = self.static, self.b.slots, self.b, self.b.blocks[self.depth].append
         for p in range(start, len(order) if stop is None else stop):
             v = order[p]
             i = v.index
-            if root[i] == i and i not in arr and i not in self.deferred and i not in self.skipped:
-                if i in self.static:
+            if root[i] == i and i not in arr and i not in static:
+                op = v.op
+                operands = v.operands
+                places = _PLACES.get(op)
+                if places is None:
+                    self._other(v, p)
+                elif i in self.skipped or i in self.deferred:
                     pass
-                elif i in self.folded:
-                    self._dot(v)
-                elif v.op in LOWERINGS:
-                    LOWERINGS[v.op](self, v, p)
-                elif type(v.type) is not TensorType:
-                    self._tuple(v)
-                elif not v.op.projects:
-                    self._plain(v, p)
-            for r in dying.get(p, ()):
-                slot = self.slot.pop(r, None)
-                if slot is not None:
-                    self.b.slots.release(slot)
+                else:
+                    # Most values of a large program come here; what is written out below is `narrow`, `may_take` and `claim`.
+                    given = [arr.get(o.index) for o in operands]
+                    if None in given:
+                        given = [self.narrow(o, v.type.shape) for o in operands]
+                    out = fixed.get(i)
+                    if out is None:
+                        for k in places:
+                            o = operands[k]
+                            r = root[o.index]
+                            if last.get(r) == p and r in slot and strides[o.index] is None and self.may_take(v, k, p):
+                                slot[i] = slot.pop(r)
+                                out = given[k] if o.type is v.type else b.slot_array(slot[i], v.type)
+                                break
+                        else:
+                            slot[i] = taken = slots.take(v.type)
+                            out = b.slot_array(taken, v.type)
+                    arr[i] = out
+                    emit(Step("op", tuple(given), (out,), v, op, v.attrs))
+            if p in dying:
+                for r in dying[p]:
+                    freed = slot.pop(r, None)
+                    if freed is not None:
+                        slots.release(freed)
+
+    def _other(self, v: Value, p: int) -> None:
+        """The steps of a value that is not simply one elementwise kernel; what is learnt of such an op is remembered."""
+        op = v.op
+        if v.index in self.skipped or v.index in self.deferred:
+            return
+        if v.index in self.folded:
+            self._dot(v)
+        elif op in LOWERINGS:
+            LOWERINGS[op](self, v, p)
+        elif type(v.type) is not TensorType:
+            self._tuple(v)
+        elif not op.projects:
+            self._plain(v, p)
+            if op.elementwise and op.into is not None and op.workspace is None:
+                _PLACES[op] = tuple(writable(op))
 
     def prepare(self) -> None:
         """To be called once, between the analysis with its corrections and `run`."""
@@ -430,7 +483,13 @@ def compile_plan(
             raise UserError(error("unknown-output", f"the program has no output `{name}`", help=hint))
         chosen[name] = roots.outputs[name]
     updates = dict(roots.updates) if update else {}
-    return _plan(graph, chosen, updates, hints or {}, _initial_plans(graph, hints or {}))
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        return _plan(graph, chosen, updates, hints or {}, _initial_plans(graph, hints or {}))
+    finally:
+        if paused:
+            gc.enable()
 
 
 def _initial_plans(graph: Graph, hints: Mapping[str, int]) -> list[Plan]:
@@ -542,11 +601,13 @@ def _deferred(
     """Updates whose last step writes the state itself, in the commit: one elementwise kernel whose operands are the state, constants, and at most one
     tensor that is kept for it, so that nothing is copied and no more memory lives."""
     users: dict[int, int] = {}
+    result: dict[str, Value] = {}
+    if not updates:
+        return result
     for v in r.order:
         for o in v.operands:
             users[o.index] = users.get(o.index, 0) + 1
     wanted = [v.index for v in (*chosen.values(), *updates.values())]
-    result: dict[str, Value] = {}
     for name, u in updates.items():
         if (
             r.root[u.index] != u.index or u.index in r.static or u.index in r.arr or u.index in r.fixed

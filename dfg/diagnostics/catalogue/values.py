@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dfg.diagnostics.catalogue import Code, code
+from dfg.diagnostics.catalogue import Code, code, shown
 
 CODES: dict[str, Code] = {
     "unknown-dtype": code(
@@ -98,7 +98,7 @@ CODES: dict[str, Code] = {
         """,
         """
         input x : f64[3]
-        l = sum(sigmoid(x))
+        l = sum(tanh(x))
         output g = grad(l, x)
         """,
     ),
@@ -135,5 +135,19 @@ CODES: dict[str, Code] = {
         output g = grad(l, w)
         """,
         severity="warning",
+    ),
+    "implicit-cast": shown(
+        "an implicit conversion, where none is wanted",
+        """With `dfg check --strict` every conversion must be written. `dfg check --casts` lists those that are not, with their reasons.""",
+        """
+        input k : i64
+        input x : f64[3]
+        output y = x * k
+        """,
+        """
+        input k : i64
+        input x : f64[3]
+        output y = x * f64(k)
+        """,
     ),
 }

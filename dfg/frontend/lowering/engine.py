@@ -295,6 +295,13 @@ class Lowering:
                 labels.append(label)
         if shapes and whole is not None and e.message.startswith("cannot broadcast"):
             labels.insert(0, Label(whole.span, "these two axes are aligned, and neither is 1"))
+        if e.code == "literal-overflow" and not e.marks:
+            # The number is what is wrong, and the tensors are what it does not fit.
+            for node, thing in operands:
+                if isinstance(thing, Literal) and node is not None:
+                    primary = node.span
+                elif isinstance(thing, Value) and (label := self.origin(node, thing, "this is", scope)) is not None:
+                    labels.append(label)
         fix = None
         help = e.help
         if e.dim_fact is not None:

@@ -259,21 +259,23 @@ def logical(lo: Lowering, node: s.Logical, scope: Scope) -> Gen:
     for current in reversed(spine):
         right = yield current.right, scope
         for thing, n in ((left, left_node), (right, current.right)):
-            check_truth(lo, thing, n, current.op)
+            check_truth(lo, thing, n, current.op, scope)
         at = s.Name(current.source, current.at, current.at + len(current.op), current.op).span
         left = apply(lo, f"logical_{current.op}", [left, right], [left_node, current.right], at, current, scope)
         left_node = current
     return left
 
 
-def check_truth(lo: Lowering, thing: Thing, node: s.Node, op: str) -> None:
+def check_truth(lo: Lowering, thing: Thing, node: s.Node, op: str, scope: Scope) -> None:
     check_operand(lo, thing, node, op)
     dtype = thing.dtype if isinstance(thing, Value | Known) else None
     if (dtype is not None and dtype is not BOOL) or (isinstance(thing, Literal) and thing.kind != "bool"):
+        origin = lo.origin(node, thing, "this is", scope) if isinstance(node, s.Name) else None
         lo.fail(
             "wrong-dtype",
             f"`{op}` takes bool, and this is {describe(thing)}",
             node,
+            [origin] if origin is not None and origin.span != node.span else [],
             help="compare it (`x != 0`, `x > 0`), or convert it with `bool(x)`",
         )
 
@@ -283,7 +285,7 @@ def unary(lo: Lowering, node: s.Unary, scope: Scope) -> Gen:
     thing = yield node.operand, scope
     at = s.Name(node.source, node.start, node.start + len(node.op), node.op).span
     if node.op == "not":
-        check_truth(lo, thing, node.operand, "not")
+        check_truth(lo, thing, node.operand, "not", scope)
         return apply(lo, "logical_not", [thing], [node.operand], at, node, scope)
     check_operand(lo, thing, node.operand, node.op)
     return apply(lo, "negative" if node.op == "-" else "positive", [thing], [node.operand], at, node, scope)
