@@ -129,7 +129,8 @@ class Program:
             raise UserError(error("bad-argument", f"there is no policy `{kinks}` for kinks", help=f"one of {', '.join(KINKS)}"))
         found = self._stages.get((name, kinks))
         if found is None or report is not None:
-            from dfg.passes.manager import PIPELINE, Differentiate, run_pipeline
+            from dfg.passes.differentiate import Differentiate
+            from dfg.passes.manager import PIPELINE, run_pipeline
 
             sink = Sink()
             passes = [Differentiate(kinks, sink.add) if isinstance(p, Differentiate) else p for p in PIPELINE]
