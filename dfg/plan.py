@@ -68,10 +68,10 @@ class Array:
 class Step:
     """One instruction: a kernel that reads arrays and writes arrays. `kernel` is `op` (the meaning is that of `op`), or a name of `KERNELS`.
 
-    `temps` are arrays that it may use as it likes; `value` is the graph's value that it computes or helps to compute, for names and diagnostics.
+    `inner` is the loop or branch that a step is; `value` is the graph's value that it computes or helps to compute, for names and diagnostics.
     """
 
-    __slots__ = ("attrs", "kernel", "loop", "op", "operands", "outs", "temps", "value")
+    __slots__ = ("attrs", "inner", "kernel", "op", "operands", "outs", "value")
 
     def __init__(
         self,
@@ -81,8 +81,7 @@ class Step:
         value: Value | None,
         op: Any = None,
         attrs: tuple[Any, ...] = (),
-        temps: tuple[int, ...] = (),
-        loop: Loop | None = None,
+        inner: Loop | Branch | None = None,
     ) -> None:
         self.kernel = kernel
         self.operands = operands
@@ -90,15 +89,15 @@ class Step:
         self.value = value
         self.op = op
         self.attrs = attrs
-        self.temps = temps
-        self.loop = loop
+        self.inner = inner
 
     def __repr__(self) -> str:
         return f"<{self.op.name if self.op is not None else self.kernel} {self.operands} -> {self.outs}>"
 
 
 KERNELS: Final = {
-    "op": "the op's own meaning: `evaluate` into the outs",
+    "op": "the op's own meaning, into the outs",
+    "evaluate": "the same by the op's `evaluate`, which allocates",
     "view": "the out, a view whose base changes from run to run or step to step, is made",
     "copy": "the operand's elements, of equal shape up to axes of size 1 and broadcasting",
     "fill_reshaped": "the operand's elements in order, into an out of another shape",
@@ -119,6 +118,7 @@ KERNELS: Final = {
     "scatter_add": "operands (values, indices): added to rows of the out",
     "write_window": "attrs (starts, sizes, strides): a window of the out is replaced by the operand",
     "loop": "see `Loop`",
+    "branch": "see `Branch`",
 }
 
 
@@ -147,9 +147,10 @@ class Carry:
 
 
 class Loop:
-    """The body of a `loop` step: steps run `length` times, `index` counts; with `reverse` from the last to the first."""
+    """The body of a `loop` step: steps run `length` times; with `reverse` from the last to the first. `count` (a `counted_scan`) is an array that may
+    say fewer, `test` (a `while`) computes `flag` before each step and ends the loop where it is false. Rows of `stacks` that were not reached become zero."""
 
-    __slots__ = ("body", "carries", "depth", "length", "reverse", "rows")
+    __slots__ = ("body", "carries", "count", "depth", "flag", "length", "reverse", "rows", "stacks", "taken", "test")
 
     def __init__(self, length: DimLike, reverse: bool, depth: int) -> None:
         self.length = length
@@ -159,6 +160,31 @@ class Loop:
         self.carries: list[Carry] = []
         self.rows: list[int] = []
         """Arrays of kind `row` that each step begins with."""
+        self.count = -1
+        self.test: list[Step] = []
+        self.flag = -1
+        self.taken = -1
+        """Where the number of steps goes, if it is wanted."""
+        self.stacks: list[int] = []
+
+    def blocks(self, sizes: Mapping[str, int]) -> list[tuple[list[Step], int]]:
+        """The blocks of steps, and how often each runs at most."""
+        times = evaluate(self.length, sizes)
+        return [(self.test, times), (self.body, times)]
+
+
+class Branch:
+    """One of two blocks, by an array that holds one bool."""
+
+    __slots__ = ("other", "predicate", "then")
+
+    def __init__(self, predicate: int) -> None:
+        self.predicate = predicate
+        self.then: list[Step] = []
+        self.other: list[Step] = []
+
+    def blocks(self, sizes: Mapping[str, int]) -> list[tuple[list[Step], int]]:
+        return [(self.then, 1), (self.other, 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +303,8 @@ class Plan:
         while pending:
             for s in pending.pop():
                 yield s
-                if s.loop is not None:
-                    pending.append(s.loop.body)
+                if s.inner is not None:
+                    pending.extend([s.inner.test, s.inner.body] if isinstance(s.inner, Loop) else [s.inner.then, s.inner.other])
 
     @property
     def count(self) -> int:
@@ -297,8 +323,8 @@ class Plan:
         while pending:
             steps, times = pending.pop()
             for s in steps:
-                if s.loop is not None:
-                    pending.append((s.loop.body, times * evaluate(s.loop.length, sizes)))
+                if s.inner is not None:
+                    pending.extend((steps, times * n) for steps, n in s.inner.blocks(sizes))
                     continue
                 v = s.value
                 if v is None or s.kernel == "view" or id(v) in seen:
@@ -320,8 +346,8 @@ class Plan:
         while pending:
             steps, times = pending.pop()
             for s in steps:
-                if s.loop is not None:
-                    pending.append((s.loop.body, times * evaluate(s.loop.length, sizes)))
+                if s.inner is not None:
+                    pending.extend((steps, times * n) for steps, n in s.inner.blocks(sizes))
                 elif s.kernel != "view":
                     for a in (*s.operands, *s.outs):
                         t = self.arrays[a].type
@@ -347,13 +373,24 @@ class Plan:
     def _list_steps(self, steps: Sequence[Step], depth: int, lines: list[str]) -> None:
         for s in steps:
             pad = "  " * depth
-            if s.loop is not None:
-                lines.append(f"{pad}for {s.loop.length} steps{' backwards' if s.loop.reverse else ''}:")
-                self._list_steps(s.loop.body, depth + 1, lines)
+            if isinstance(s.inner, Loop):
+                few = f", at most {self.name(s.inner.count)}" if s.inner.count >= 0 else ""
+                lines.append(f"{pad}for {s.inner.length} steps{few}{' backwards' if s.inner.reverse else ''}:")
+                self._list_steps(s.inner.test, depth + 1, lines)
+                if s.inner.flag >= 0:
+                    lines.append(f"{pad}  while {self.name(s.inner.flag)}")
+                self._list_steps(s.inner.body, depth + 1, lines)
+                continue
+            if s.inner is not None:
+                lines.append(f"{pad}if {self.name(s.inner.predicate)}:")
+                self._list_steps(s.inner.then, depth + 1, lines)
+                lines.append(f"{pad}else:")
+                self._list_steps(s.inner.other, depth + 1, lines)
                 continue
             head = s.op.name if s.op is not None and s.kernel in ("op", "view") else s.kernel
             attrs = f" {list(map(str, s.attrs))}" if s.attrs and s.kernel != "op" else ""
-            lines.append(f"{pad}{_names(self, s.outs)} = {head}({_names(self, s.operands)}){attrs}")
+            outs = f"{_names(self, [o for o in s.outs if o >= 0])} = " if s.outs else ""
+            lines.append(f"{pad}{outs}{head}({_names(self, s.operands)}){attrs}")
 
     def name(self, index: int) -> str:
         a = self.arrays[index]

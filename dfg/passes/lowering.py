@@ -260,6 +260,13 @@ def _power(r: Region, v: Value, p: int) -> None:
     kernel = {2: "square", 3: "cube"}.get(k) if k is not None else None  # type: ignore[call-overload]
     if kernel is None and v.dtype.floating and k is not None:
         kernel = {0.5: "sqrt", 1: "copy", -1: "reciprocal"}.get(k)
+    if kernel is None and not v.dtype.floating and (k is None or k < 0):
+        # NumPy raises where an exponent of integers is negative.
+        operands = tuple([r.array(o) for o in v.operands])
+        out = r.dest(v, p)
+        r.b.workspaces[v.type.size * 3 * v.dtype.size] = None
+        r.emit("evaluate", operands, (out,), v, v.attrs, v.op)
+        return
     if kernel is None:
         r._plain(v, p)
         return

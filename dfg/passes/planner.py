@@ -148,7 +148,8 @@ class Region:
 
     # --- analysis
 
-    def analyse(self, ends: Iterable[Value]) -> None:
+    def analyse(self, ends: Iterable[Value], needed: Iterable[Value] = ()) -> None:
+        """Find views, last uses, and sums of products. `ends` are read after the last step, `needed` have places of their own."""
         root, strides, static, last, birth = self.root, self.strides, self.static, self.last, self.birth
         ends = list(ends)
         sums: list[tuple[int, Value, tuple[Value, Value]]] = []
@@ -197,7 +198,7 @@ class Region:
         for v in ends:
             last[root[v.index]] = FAR
         if sums:
-            self._fold(sums, ends)
+            self._fold(sums, [*ends, *needed])
 
     def _fold(self, sums: Sequence[tuple[int, Value, tuple[Value, Value]]], ends: Iterable[Value]) -> None:
         """Take sums of products that nothing else uses directly."""
@@ -231,6 +232,8 @@ class Region:
     def _gone_through(v: Value) -> Value | None:
         """The operand whose slices the traced value of the body is."""
         loop = v.operands[0]
+        if loop.op is not scan:
+            return None
         body, _, carries, xs, _ = loop.attrs
         traced = body.graph.values[v.attrs[0]]
         for k in range(carries, carries + xs):
@@ -302,9 +305,8 @@ class Region:
         v: Value | None,
         attrs: tuple[Any, ...] = (),
         op: Any = None,
-        temps: tuple[int, ...] = (),
     ) -> None:
-        self.b.blocks[self.depth].append(Step(kernel, operands, outs, v, op, attrs, temps))
+        self.b.blocks[self.depth].append(Step(kernel, operands, outs, v, op, attrs))
 
     # --- places
 

@@ -358,6 +358,12 @@ def place(w: Writer, v: Value) -> Term:
 # --- shapes ------------------------------------------------------------------------------------------------------------------------
 
 
+def indexed(w: Writer, x: Value) -> Term:
+    """A tensor to be indexed: brackets behind brackets would pick from a list while compiling."""
+    t = typed(w, x)
+    return opaque(w, t, x.dtype) if t.static and t.shape else t
+
+
 def index_text(base: Term, items: Sequence[str]) -> str:
     kept = list(items)
     while kept and kept[-1] == ":":
@@ -496,7 +502,7 @@ def window(w: Writer, shape: Shape, starts: Sequence[DimLike], counts: Sequence[
 @form("slice")
 def slice_(w: Writer, v: Value) -> Term:
     x = v.operands[0]
-    base = typed(w, x)
+    base = indexed(w, x)
     items, points = window(w, x.shape, *v.attrs)
     if all(item == ":" for item in items):
         return base
@@ -524,7 +530,7 @@ def put(w: Writer, v: Value, base: Term, items: Sequence[str], sign: str, u: Val
 def fronted(w: Writer, x: Value, axes: Sequence[int], batch: int) -> tuple[Term, list[int]]:
     """A tensor with its batch axes first, then the indexed ones, and the order that does it."""
     order = [*range(batch), *axes, *[k for k in range(batch, x.rank) if k not in axes]]
-    base = typed(w, x)
+    base = indexed(w, x)
     if order == list(range(x.rank)):
         return base, order
     shape = tuple(x.shape[k] for k in order)
@@ -563,7 +569,7 @@ def gather(w: Writer, v: Value) -> Term:
     axes, batch = v.attrs
     if batch == 0 and len(axes) == 1 and indices[0].rank == 0:
         items = [":"] * axes[0] + index_items(w, x, axes, indices, 0)
-        return Term(index_text(typed(w, x), items), Level.POST, v.dtype, v.shape)
+        return Term(index_text(indexed(w, x), items), Level.POST, v.dtype, v.shape)
     base, _ = fronted(w, x, axes, batch)
     return Term(f"{base.at(Level.POST)}[{', '.join(index_items(w, x, axes, indices, batch))}]", Level.POST, v.dtype, v.shape)
 
@@ -577,7 +583,7 @@ def gathered_in_place(w: Writer, g: Value, perm: list[int]) -> str | None:
     lead, k = axes[0], indices[0].rank
     if perm != [*range(k, k + lead), *range(k), *range(k + lead, g.rank)]:
         return None
-    return f"{typed(w, x).at(Level.POST)}[{', '.join([':'] * lead + index_items(w, x, axes, indices, 0))}]"
+    return f"{indexed(w, x).at(Level.POST)}[{', '.join([':'] * lead + index_items(w, x, axes, indices, 0))}]"
 
 
 @form("scatter")

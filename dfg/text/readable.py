@@ -18,7 +18,7 @@ recurses: not over deep graphs, nor over nested loops, whose bodies are written 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,7 +28,8 @@ from dfg.diagnostics import InternalError
 from dfg.dims import Dim
 from dfg.dims import names as dim_names
 from dfg.ir import Graph, Subgraph, Value
-from dfg.text.forms import dim_text, dtyped, sizes, term_of, typed
+from dfg.text.blocks import BLOCKS, TEST_LONG, Steps, Unfit
+from dfg.text.forms import dtyped, sizes, term_of, typed
 from dfg.text.term import Level, Term, as_float, atom
 from dfg.text.words import name_is_plain
 from dfg.types import F32, F64, DType, TensorType
@@ -43,7 +44,6 @@ LEAVES: Final = ("input", "param", "state")
 _IDENTIFIER: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _T_NAME: Final = re.compile(r"t\d+")
 
-Steps = Generator["_Scope", None, None]
 
 
 def readable(
@@ -77,7 +77,7 @@ def _default_float(graph: Graph) -> DType:
     return F32 if F32 in dtypes and F64 not in dtypes else F64
 
 
-class _Scope:
+class Scope:
     """One graph being written into one block: what its values are called, and the lines so far. A form's `Writer`."""
 
     def __init__(self, program: _Program, graph: Graph, depth: int, taken: Iterable[str]) -> None:
@@ -99,6 +99,12 @@ class _Scope:
         self.preset: dict[int, Term] = {}
         self.uses: list[int] = []
         self.counter = 0
+        self.inline = False
+        """Whether nothing may be bound: the head of a `while` has no place for it."""
+
+    def inside(self, graph: Graph, depth: int, taken: Iterable[str]) -> Scope:
+        """A scope for a body."""
+        return Scope(self.program, graph, depth, {*taken, *self.program.dims})
 
     # --- what forms ask
 
@@ -111,6 +117,8 @@ class _Scope:
 
     def named(self, v: Value) -> str:
         if v.index not in self.bound:
+            if self.inline:
+                raise Unfit
             self.bind(v)
         return self.bound[v.index]
 
@@ -197,9 +205,10 @@ class _Scope:
             pass
         elif v.index in self.preset:
             self.terms[v.index] = self.preset.pop(v.index)
-        elif name == "scan":
-            yield from self.scan(v)
-            return
+        elif name in BLOCKS:
+            yield from BLOCKS[name](self, v)
+            if v.index not in self.terms:
+                return
         elif name in ("vjp", "jacobian"):
             return  # written for each target where its part is used
         elif not isinstance(v.type, TensorType):
@@ -228,6 +237,10 @@ class _Scope:
     def must_bind(self, v: Value) -> bool:
         if v.index in self.wanted:
             return False  # an output binds it
+        if self.inline:
+            if len(self.terms[v.index].text) > TEST_LONG:
+                raise Unfit
+            return False
         if v.index in self.labels and v.op.name != "arg":
             return any(name_is_plain(name) for name in self.labels[v.index])
         term = self.terms[v.index]
@@ -251,104 +264,6 @@ class _Scope:
             else:
                 targets.append("_")
         self.line(f"{', '.join(targets)} = {text}")
-
-    # --- loops
-
-    def scan(self, v: Value) -> Steps:
-        """`a, b = scan x_t in xs carry h = h0 { … }`. What is traced is yielded as well; a loop that runs backwards goes through flipped tensors."""
-        body, length, carries, xs, reverse = v.attrs
-        graph = body.graph
-        used = sorted(self.projections.get(v.index, ()), key=lambda p: (p.op.name != "part", p.attrs[0]))
-        finals = {p.attrs[0]: p for p in used if p.op.name == "part" and p.attrs[0] < carries}
-        stacks = [p for p in used if not (p.op.name == "part" and p.attrs[0] < carries)]
-        yielded = [body.outputs[p.attrs[0]] if p.op.name == "part" else graph.values[p.attrs[0]] for p in stacks]
-
-        inner = _Scope(self.program, graph, self.depth + 1, ())
-        captured: list[Term] = []
-        for o in v.operands[carries + xs :]:
-            t = self.terms[o.index]
-            if t.level is not Level.ATOM or len(t.text) > SHORT:
-                self.named(o)
-                t = self.terms[o.index]
-            captured.append(t)
-        seen = {word for t in captured for word in _IDENTIFIER.findall(t.text)}
-        inner.taken |= seen | self.program.dims
-        for a, t in zip(body.inputs[carries + xs :], captured, strict=True):
-            inner.terms[a.index] = t
-            inner.bound[a.index] = t.text
-            inner.labels.pop(a.index, None)
-        starts = [typed(self, o).at(Level.OR) for o in v.operands[:carries]]
-        through = [typed(self, o).text for o in v.operands[carries : carries + xs]]
-        if reverse:
-            through = [f"{self.use('flip')}({text}, axis=0)" for text in through]
-        if not xs:
-            through = [f"{self.use('arange')}({dim_text(self, length).text})"]
-        heads = []
-        for k, a in enumerate(body.inputs[: carries + xs]):
-            hint = None if k < carries or self.terms[v.operands[k].index].level is not Level.ATOM else f"{self.terms[v.operands[k].index].text}_t"
-            name = inner.choose(a) if a.index in inner.labels else inner.fresh(hint)
-            inner.remember(a, name)
-            heads.append(name)
-        carry_names, x_names = heads[:carries], heads[carries:] or [inner.fresh()]
-        inner.finish_with = (list(body.outputs[:carries]), yielded, carry_names)
-        yield inner
-
-        names = [("_" if k not in finals else self.choose(finals[k])) for k in range(carries)]
-        for k, p in finals.items():
-            self.remember(p, names[k])
-        flips = []
-        for p in stacks:
-            if reverse:
-                name = self.fresh()
-                flips.append((p, name))
-            else:
-                name = self.choose(p)
-                self.remember(p, name)
-            names.append(name)
-        head = f"scan {', '.join(x_names)} in {', '.join(through)}"
-        if carries:
-            head += " carry " + ", ".join([f"{name} = {start}" for name, start in zip(carry_names, starts, strict=True)])
-        self.line(f"{', '.join(names)} = {head} {{")
-        self.lines += inner.lines
-        self.line("}")
-        for p, name in flips:
-            self.preset[p.index] = Term(f"{self.use('flip')}({name}, axis=0)", Level.POST, p.dtype, p.shape)
-
-    finish_with: tuple[list[Value], list[Value], list[str]]
-
-    def body(self) -> Steps:
-        """Write the body of a loop: its values, then the carries for the next step and what is yielded. A carry's name is its old value until its line, so
-        what still needs the old one comes before."""
-        nexts, yielded, carried = self.finish_with
-        for v in self.prepare([*nexts, *yielded]):
-            yield from self.emit(v)
-        if not carried:
-            self.line(f"yield {', '.join([typed(self, y).text for y in yielded])}")
-            return
-        texts: list[str | None] = []
-        for y in yielded:
-            if any(y is n for n in nexts):
-                texts.append(None)
-                continue
-            t = typed(self, y)
-            if t.level is not Level.ATOM or not t.shape == y.shape or t.text in carried:
-                name = self.fresh()
-                self.line(f"{name} = {t.text}")
-                t = atom(name, y.dtype, y.shape)
-            texts.append(t.text)
-        updates = []
-        for k, n in enumerate(nexts):
-            text = typed(self, n).text
-            if k and not set(carried[:k]).isdisjoint(_IDENTIFIER.findall(text)):
-                name = self.fresh()
-                self.line(f"{name} = {text}")
-                text = name
-            updates.append(f"{carried[k]} = {text}")
-        for u in updates:
-            self.line(u)
-        if yielded:
-            first = {id(n): carried[k] for k, n in reversed(list(enumerate(nexts)))}
-            self.line(f"yield {', '.join([t if t is not None else first[id(y)] for t, y in zip(texts, yielded, strict=True)])}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,6 +331,17 @@ class _Program:
         self.reserved: set[str] = set()
         """The names that the program gives: helpers take others."""
         self.constants: list[str] = []
+        self.definitions: list[str] = []
+
+    def function_name(self) -> str:
+        """A name for a function, which no value has."""
+        k = sum(1 for line in self.definitions if line.startswith("def "))
+        while True:
+            k += 1
+            name = f"rule{k}"
+            if name not in self.reserved and name not in self.fixed:
+                self.reserved.add(name)
+                return name
 
     def run(self) -> str:
         graph = self.graph
@@ -429,7 +355,7 @@ class _Program:
             self.reserved |= set(g.names)
         self.reserved |= {*roots.outputs, *self.dims}
         self.fixed = {*(d.name for d in leaves), *self.dims}
-        top = _Scope(self, graph, 0, self.fixed)
+        top = Scope(self, graph, 0, self.fixed)
         lines = [f"default {self.default_float}"] if self.default_float is not F64 else []
         lines += [f"dim {f}" for f in graph.facts.declared if dim_names(f.lhs) | dim_names(f.rhs) <= self.dims]
         for name, v in own.items():
@@ -445,13 +371,14 @@ class _Program:
             for u in graph.live([first]) if first is not None else ():
                 drive(top, u)
             self.declare(top, [d])
+        declared = len(top.lines)
         for v in own.values():
             top.aliases(v)
         outputs = self.exports(top, initial)
         for v in live:
             drive(top, v)
         self.finish(top, outputs)
-        return "\n".join([*lines, *self.constants, *top.lines]) + "\n"
+        return "\n".join([*lines, *self.constants, *top.lines[:declared], *self.definitions, *top.lines[declared:]]) + "\n"
 
     def declared(self, own: dict[str, Value]) -> list[_Declaration]:
         """The declarations: the leaves of the graph, the targets of updates, and what else of the source binds a size that is used."""
@@ -494,7 +421,7 @@ class _Program:
             todo = [d for d in todo if d.name not in placed]
         return done
 
-    def declare(self, top: _Scope, todo: list[_Declaration]) -> None:
+    def declare(self, top: Scope, todo: list[_Declaration]) -> None:
         """The lines of declarations; inputs of one type that stand together share one."""
         k = 0
         while k < len(todo):
@@ -509,14 +436,14 @@ class _Program:
             top.line(f"{d.kind} {', '.join([x.name for x in todo[k : k + same]])} : {d.type.dtype}{shape}{tail}")
             k += same
 
-    def initial(self, top: _Scope, first: Value, declared: TensorType) -> str:
+    def initial(self, top: Scope, first: Value, declared: TensorType) -> str:
         """An initial value: it stretches to the declared shape, and a literal has the declared dtype."""
         t = top.terms[first.index]
         if t.dtype is None and t.array is not None and t.array.ndim == 0:
             return as_float(t).text
         return dtyped(top, t, declared.dtype).text if first.dtype is declared.dtype else typed(top, first).text
 
-    def exports(self, top: _Scope, initial: set[int]) -> list[tuple[str, Value]]:
+    def exports(self, top: Scope, initial: set[int]) -> list[tuple[str, Value]]:
         """The outputs; those that nothing else needs are written where they are exported."""
         outputs = list(self.graph.roots.outputs.items())
         count: dict[int, int] = {}
@@ -529,7 +456,7 @@ class _Program:
                 top.wanted.setdefault(v.index, []).append(name)
         return outputs
 
-    def finish(self, top: _Scope, outputs: list[tuple[str, Value]]) -> None:
+    def finish(self, top: Scope, outputs: list[tuple[str, Value]]) -> None:
         """The outputs, in order, then the updates."""
         pending: list[str] = []
         for name, v in [*outputs, ("", None)]:
@@ -550,7 +477,7 @@ class _Program:
         for name, v in self.graph.roots.updates.items():
             top.line(f"update {name} = {typed(top, v).text}")
 
-    def load(self, v: Value, scope: _Scope) -> None:
+    def load(self, v: Value, scope: Scope) -> None:
         """A large constant, from a file beside the text."""
         assert self.arrays is not None
         array = v.attrs[0].array
@@ -567,13 +494,20 @@ def _shape(scope: Any, v: Value) -> str:
     return sizes(scope, v.shape) if v.shape else ""
 
 
-def drive(scope: _Scope, v: Value) -> None:
-    """Emit a value, and the bodies that it holds, whatever their depth."""
+def drive(scope: Scope, v: Value) -> None:
+    """Emit a value, and the bodies that it holds, whatever their depth. What a body raises reaches the form that holds it."""
     stack: list[Steps] = [scope.emit(v)]
+    problem: BaseException | None = None
     while stack:
         try:
-            inner = next(stack[-1])
+            inner = stack[-1].throw(problem) if problem is not None else next(stack[-1])
+            problem = None
+            stack.append(inner)
         except StopIteration:
+            problem = None
             stack.pop()
-        else:
-            stack.append(inner.body())
+        except Unfit as u:
+            stack.pop()
+            if not stack:
+                raise
+            problem = u

@@ -13,6 +13,7 @@ from dfg.codegen.interpret import interpret
 from dfg.dims import DimLike, Facts, named, names
 from dfg.ir import Graph, Roots, Value, seal, verify
 from dfg.ops.base import OPS
+from dfg.ops.branch import cond, counted_scan, while_op
 from dfg.ops.leaf import arg, input_op, param_op, part, state_op, trace
 from dfg.ops.loop import scan
 from dfg.ops.surface import Literal, Surface, call
@@ -298,6 +299,8 @@ def random_loop(rng: np.random.Generator, m: Make, pool: list[Value], depth: int
             values.append(body.f("sum", x))
         elif kind == 6:
             values.append(body.f("where", body.f("less", x, y), x, y))
+        elif kind == 4:
+            values.extend(v for v in random_cond(rng, body.inner, values, depth + 1) if v.rank <= 1)
         elif kind == 7 and depth < 2 and rng.random() < 0.5:
             values.extend(v for v in random_loop(rng, body.inner, [v for v in values], depth + 1) if v.rank <= 2)
     carried = []
@@ -310,8 +313,78 @@ def random_loop(rng: np.random.Generator, m: Make, pool: list[Value], depth: int
     if rng.random() < 0.4 and carried:
         yields.append(carried[0])
     reverse = bool(rng.integers(2))
+    flavour = int(rng.integers(4))
+    if flavour == 0 and starts and not xs:
+        return _random_while(rng, m, body, starts, captures, carried, values)
+    if flavour == 1:
+        return _random_counted(rng, m, body, [*starts, *xs, *captures], [*carried, *yields], len(starts), len(xs), reverse, values)
     v, mapping = loop(m, body, [*starts, *xs, *captures], [*carried, *yields], len(starts), len(xs), named("n"), reverse)
-    kept = [mapping[w.index] for w in values if w.index in mapping and w.rank <= 1 and isinstance(w.type, TensorType)]
-    traces = [trace_of(v, w) for w in some(kept, int(rng.integers(0, 3)))] if kept else []
-    parts = [part_of(v, k) for k in range(len(v.type.items)) if rng.random() < 0.8]
-    return [*parts, *traces]
+    return _results(rng, v, values, mapping)
+
+
+def _results(rng: np.random.Generator, v: Value, values: list[Value], *mappings: dict[int, Value], offsets: tuple[int, ...] = (0,)) -> list[Value]:
+    """Some parts and traces of a loop or branch."""
+    kept = [
+        mapping[w.index].index + offset
+        for mapping, offset in zip(mappings, offsets, strict=True)
+        for w in values
+        if w.index in mapping and w.rank <= 1 and isinstance(w.type, TensorType)
+    ]
+    picked = [kept[int(rng.integers(len(kept)))] for _ in range(int(rng.integers(0, 3)))] if kept else []
+    traces = [v.graph.emit(trace, (v,), (k,)) for k in picked] if v.op is not cond else []
+    return [*[part_of(v, k) for k in range(len(v.type.items)) if rng.random() < 0.8], *traces]
+
+
+def _random_while(
+    rng: np.random.Generator, m: Make, body: Body, starts: list[Value], captures: list[Value], carried: list[Value], values: list[Value]
+) -> list[Value]:
+    test = Body(m)
+    inside = [test.arg(v.type) for v in (*starts, *captures)]
+    x = inside[int(rng.integers(len(starts)))]
+    holds = test.f("less", test.f("sum", x) if x.rank else x, float(rng.normal()) + 1)
+    sealed_test, _ = seal(test.graph, test.args, [holds])
+    sealed, mapping = seal(body.graph, body.args, carried)
+    v = m.graph.emit(while_op, (*starts, *captures), (sealed_test, sealed, int(rng.integers(0, 4)), len(starts)))
+    return _results(rng, v, values, mapping)
+
+
+def _random_counted(
+    rng: np.random.Generator, m: Make, body: Body, operands: list[Value], outputs: list[Value], carries: int, xs: int, reverse: bool, values: list[Value]
+) -> list[Value]:
+    sealed, mapping = seal(body.graph, body.args, outputs)
+    count = m.surface.literal(Literal.of(int(rng.integers(0, 5))), I64)
+    v = m.graph.emit(counted_scan, (*operands, count), (sealed, named("n"), carries, xs, reverse))
+    return _results(rng, v, values, mapping)
+
+
+def random_cond(rng: np.random.Generator, m: Make, pool: list[Value], depth: int = 0) -> list[Value]:
+    """A branch on vectors and scalars."""
+    vectors = [v for v in pool if v.rank <= 1 and v.dtype is F64 and v.shape in ((), dims("m"))]
+    captures = [vectors[int(rng.integers(len(vectors)))] for _ in range(3)]
+    bodies = []
+    types = [captures[0].type, captures[1].type]
+    for _ in range(2):
+        body = Body(m)
+        inside = [body.arg(v.type) for v in captures]
+        values = list(inside)
+        for _ in range(int(rng.integers(0, 5))):
+            x, y = (values[int(rng.integers(len(values)))] for _ in range(2))
+            values.append(body.f(str(rng.choice(["add", "multiply", "maximum"])), x, y))
+            if x.rank and rng.random() < 0.3:
+                values.append(body.f("flip", x, 0))
+            if depth < 2 and rng.random() < 0.3:
+                more = random_cond if rng.random() < 0.5 else random_loop
+                if any(v.rank and v.shape == dims("m") for v in values) and (more is random_cond or any(not v.rank for v in values)):
+                    try:
+                        values.extend(v for v in more(rng, body.inner, values, depth + 1) if v.rank <= 1)
+                    except (IndexError, ValueError):
+                        pass
+        outputs = []
+        for t in types:
+            options = [v for v in values if v.type == t]
+            outputs.append(options[-1] if rng.random() < 0.7 else options[int(rng.integers(len(options)))])
+        bodies.append(seal(body.graph, body.args, outputs)[0])
+    x = captures[2]
+    p = m.f("less", m.f("sum", x) if x.rank else x, 0.0)
+    v = m.graph.emit(cond, (p, *captures), tuple(bodies))
+    return _results(rng, v, [], {})
