@@ -240,7 +240,7 @@ def stop_gradient(w: Writer, v: Value) -> Term:
 def cast(w: Writer, v: Value) -> Term:
     x = v.operands[0]
     t = w.terms[x.index]
-    if v.index in w.graph.casts and t.dtype is not None and not t.static:
+    if v.index in w.graph.casts and t.dtype is not None:
         return t if t.dtype is x.dtype else dtyped(w, t, x.dtype)
     if t.dtype is not x.dtype:
         t = opaque(w, t, x.dtype) if t.static else dtyped(w, t, x.dtype)
@@ -300,8 +300,19 @@ def draw(w: Writer, v: Value) -> Term:
     shape, dtype = v.attrs
     seed = v.operands[0]
     known = w.terms[seed.index].array
-    text = typed(w, seed).text if known is None or known.size == 0 else elements_text(known) if known.size > 1 else scalar_text(known.reshape(-1)[0])
+    if known is not None and known.size:
+        text = elements_text(known) if known.size > 1 else scalar_text(known.reshape(-1)[0])
+    elif seed.op.name == "concat" and w.is_plain(seed):
+        text = f"[{', '.join([seed_item(w, o) for o in seed.operands])}]"
+    else:
+        text = seed_item(w, seed)
     return Term(f"{w.use(v.op.name)}({sizes(w, shape)}, seed={text}{dtype_argument(w, dtype, w.default_float)})", Level.POST, dtype, shape)
+
+
+def seed_item(w: Writer, o: Value) -> str:
+    """One item of a seed; a scalar is written as it is."""
+    inner = o.operands[0] if o.op.name == "reshape" and o.shape == (1,) and not o.operands[0].shape and w.is_plain(o) else o
+    return typed(w, inner).text
 
 
 # --- reductions --------------------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ recurses: not over deep graphs, nor over nested loops, whose bodies are written 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ from dfg.text.blocks import BLOCKS, TEST_LONG, Steps, Unfit
 from dfg.text.forms import dtyped, sizes, term_of, typed
 from dfg.text.term import Level, Term, as_float, atom
 from dfg.text.words import name_is_plain
-from dfg.types import F32, F64, DType, TensorType
+from dfg.types import DTYPES, F32, F64, DType, TensorType
 
 LONG: Final = 100
 """A longer text is bound to a name."""
@@ -52,24 +52,29 @@ def readable(
     file: str = "constants.npz",
     default_float: DType | None = None,
     source: Graph | None = None,
+    defaults: Mapping[str, Value] | None = None,
+    hints: Mapping[str, int] | None = None,
 ) -> str:
     """A program whose outputs, updates and initial values are those of the graph. With `arrays`, constants of more than 64 elements are put there
     by key and print as `load("file:key")`. The default float is f32 if the graph has no f64, unless it is given. `source` is the graph that this one
-    was made from: passes drop an input that no value needs, but whose type binds a size, or a state that is only written; these are declared as in it."""
+    was made from: passes drop an input that no value needs, but whose type binds a size, or a state that is only written; these are declared as in it.
+    `defaults` are the values of inputs that are not fed, `hints` the usual sizes."""
     hidden: frozenset[str] = frozenset()
+    wrapped: frozenset[str] = frozenset()
     while True:
         kept = dict(arrays) if arrays is not None else None
         printer = _Program(graph, source or graph, kept, file, default_float or _default_float(graph), hidden)
+        printer.defaults, printer.hints, printer.wrapped = defaults or {}, hints or {}, wrapped
         text = printer.run()
-        clash = printer.used & printer.bound
-        if printer.fixed & printer.used:
-            raise InternalError(f"the function `{min(printer.fixed & printer.used)}` is needed, and a declaration of that name hides it")
-        if clash <= hidden:
+        # A name that the program binds hides a function that the text calls: it is bound under another name. A declared name stays, and
+        # the function gets another name above it.
+        declared, bound = printer.used & printer.fixed, printer.used & printer.bound
+        if declared <= wrapped and bound <= hidden | printer.fixed:
             if arrays is not None and kept is not None:
                 arrays.update(kept)
             return text
-        # A name of the program hides a function that the text calls: print it under another name.
-        hidden |= clash
+        wrapped |= declared
+        hidden |= bound - printer.fixed
 
 
 def _default_float(graph: Graph) -> DType:
@@ -110,7 +115,7 @@ class Scope:
 
     def use(self, function: str) -> str:
         self.program.used.add(function)
-        return function
+        return self.program.other_name(function) if function in self.program.wrapped else function
 
     def is_plain(self, v: Value) -> bool:
         return v.index not in self.bound
@@ -151,7 +156,7 @@ class Scope:
         return self.fresh(self.graph.hints.get(v.index))
 
     def may_bind(self, name: str, v: Value) -> bool:
-        """No name of a size or of another output."""
+        """Not the name of a size or of another output."""
         return name not in self.program.dims and (self.depth > 0 or self.graph.roots.outputs.get(name, v) is v)
 
     def bind(self, v: Value, term: Term | None = None) -> None:
@@ -167,8 +172,10 @@ class Scope:
         self.terms[v.index] = atom(name, v.dtype, v.shape, static)
 
     def aliases(self, v: Value) -> None:
-        """Further names of the program for a value that is bound."""
+        """Further names of the program for a value that is bound; those of outputs are bound where they are exported."""
         for name in self.labels.get(v.index, ()):
+            if self.depth == 0 and name in self.graph.roots.outputs:
+                continue
             if name != self.bound.get(v.index) and name not in self.taken and name not in self.program.hidden and name_is_plain(name) and (
                     self.may_bind(name, v)):
                 self.taken.add(name)
@@ -277,6 +284,10 @@ def _declared(v: Value) -> bool:
     return v.op.leaf and v.op.name in LEAVES
 
 
+def _static(value: object) -> str:
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _nothing(t: TensorType) -> str:
     return "false" if t.dtype.kind == "bool" else "0"
 
@@ -330,6 +341,10 @@ class _Program:
         self.dims: set[str] = set()
         self.reserved: set[str] = set()
         """The names that the program gives: helpers take others."""
+        self.defaults: Mapping[str, Value] = {}
+        self.hints: Mapping[str, int] = {}
+        self.wrapped: frozenset[str] = frozenset()
+        """Functions that a declared name hides."""
         self.constants: list[str] = []
         self.definitions: list[str] = []
 
@@ -342,6 +357,43 @@ class _Program:
             if name not in self.reserved and name not in self.fixed:
                 self.reserved.add(name)
                 return name
+
+    def other_name(self, function: str) -> str:
+        name = f"{function}_"
+        while name in self.reserved or name in self.fixed:
+            name += "_"
+        return name
+
+    def wrappers(self) -> list[str]:
+        """Definitions above everything, where no declaration hides what they call."""
+        from dfg.ops.surface import FUNCTIONS
+
+        lines = []
+        for name in sorted(self.wrapped):
+            function = FUNCTIONS.get(name)
+            parameters = list(function.signature.parameters.values()) if function is not None else []
+            if name in ("inf", "nan"):
+                lines.append(f"const {self.other_name(name)} = {name}")
+            elif name in DTYPES:
+                lines.append(f"def {self.other_name(name)}(x) = {name}(x)")
+            elif function is None or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+                raise InternalError(f"`{name}` is needed, and a declaration of that name hides it: rename the declaration")
+            else:
+                head = ", ".join([p.name if p.default is p.empty else f"{p.name} = {_static(p.default)}" for p in parameters])
+                given = ", ".join([p.name if p.default is p.empty else f"{p.name}={p.name}" for p in parameters])
+                lines.append(f"def {self.other_name(name)}({head}) = {name}({given})")
+        return lines
+
+    def default(self, name: str) -> str:
+        """The value of an input that is not fed, written where it is declared."""
+        value = self.defaults[name]
+        printer = _Program(value.graph, value.graph, None, self.file, self.default_float, self.hidden)
+        top = Scope(printer, value.graph, 0, ())
+        top.inline = True
+        for u in top.prepare([value]):
+            drive(top, u)
+        self.used |= printer.used
+        return printer.initial(top, value, value.type)
 
     def run(self) -> str:
         graph = self.graph
@@ -357,6 +409,8 @@ class _Program:
         self.fixed = {*(d.name for d in leaves), *self.dims}
         top = Scope(self, graph, 0, self.fixed)
         lines = [f"default {self.default_float}"] if self.default_float is not F64 else []
+        lines += self.wrappers()
+        lines += [f"dim {name} ~ {size}" for name, size in self.hints.items() if name in self.dims]
         lines += [f"dim {f}" for f in graph.facts.declared if dim_names(f.lhs) | dim_names(f.rhs) <= self.dims]
         for name, v in own.items():
             top.remember(v, name)
@@ -428,10 +482,16 @@ class _Program:
             d = todo[k]
             first = self.graph.roots.initials.get(d.name)
             same = 1
-            if first is None and d.kind == "input":
-                while k + same < len(todo) and todo[k + same].type == d.type:
+            if first is not None:
+                tail = f" = {self.initial(top, first, d.type)}"
+            elif d.name in self.defaults:
+                tail = f" = {self.default(d.name)}"
+            elif d.kind != "input":
+                tail = f" = {_nothing(d.type)}"
+            else:
+                tail = ""
+                while k + same < len(todo) and todo[k + same].type == d.type and todo[k + same].name not in self.defaults:
                     same += 1
-            tail = f" = {self.initial(top, first, d.type)}" if first is not None else "" if d.kind == "input" else f" = {_nothing(d.type)}"
             shape = sizes(top, d.type.shape) if d.type.shape else ""
             top.line(f"{d.kind} {', '.join([x.name for x in todo[k : k + same]])} : {d.type.dtype}{shape}{tail}")
             k += same
@@ -457,7 +517,11 @@ class _Program:
         return outputs
 
     def finish(self, top: Scope, outputs: list[tuple[str, Value]]) -> None:
-        """The outputs, in order, then the updates."""
+        """The outputs, in order, then the updates. An output that hides a function is exported when everything is computed."""
+        if any(name in self.hidden for name, _ in outputs):
+            for v in [*(v for _, v in outputs), *self.graph.roots.updates.values()]:
+                if v.index not in top.bound:
+                    top.bind(v)
         pending: list[str] = []
         for name, v in [*outputs, ("", None)]:
             if v is not None and not name_is_plain(name):

@@ -216,7 +216,7 @@ def test_large_constants_go_beside(tmp_path: object) -> None:
         ("dim n >= 4\ndim n < 4", "dim-contradiction"),
         ('a : f64 = constant(load("../secret.npz:c0"))', "unreadable-file"),
         ("a : f64[n] = part(x, index=0)", "bad-argument"),
-        ("a : f64[n] = trace(x, index=0)", "bad-exact"),
+        ("a : f64[n] = trace(x, index=0)", "bad-argument"),
     ],
 )
 def test_what_is_wrong_is_said_once(line: str, code: str) -> None:
