@@ -82,8 +82,9 @@ def weighing(operands: Sequence[tuple[s.Node | None, Thing]]) -> str | None:
     if len(operands) != 2:
         return None
     for (node, thing), (other_node, other) in (operands, operands[::-1]):
-        named = isinstance(node, s.Name) and isinstance(other_node, s.Name)
-        if named and isinstance(thing, Value) and isinstance(other, Value) and (thing.rank, other.rank) == (1, 2):
+        if not (isinstance(node, s.Name) and isinstance(other_node, s.Name) and isinstance(thing, Value) and isinstance(other, Value)):
+            return None
+        if (thing.rank, other.rank) == (1, 2):
             return f"if `{node.text}` weighs the rows of `{other_node.text}`, give it {other.shape[1]} elements"
     return None
 
