@@ -305,9 +305,9 @@ def elementwise(
             raise InternalError(f"`{name}` has no meaning")
         evaluate = _by_name(ufunc)
     if into is None and ufunc is not None:
-        # NumPy 2.4 deprecates a positional third argument of these two, which look as though they took many.
-        out = "out={out}" if ufunc in ("maximum", "minimum") else "{out}"
-        into = f"np.{ufunc}({', '.join(f'{{{k}}}' for k in range(n))}, {out})"
+        # By position is quicker; of `maximum` and `minimum` NumPy means to give a third operand another meaning.
+        word = "out=" if ufunc in ("maximum", "minimum") else ""
+        into = f"np.{ufunc}({', '.join(f'{{{k}}}' for k in range(n))}, {word}{{out}})"
     if scalar is None and ufunc is not None:
         scalar = _scalar_by_name(ufunc)
     rule: VjpRule | NoGradient
