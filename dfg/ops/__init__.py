@@ -1,6 +1,6 @@
 """The ops: importing this package fills the registry."""
 
-from dfg.ops import branch, calculus, contract, elementwise, indexed, leaf, linalg, loop, movement, reduce
+from dfg.ops import branch, calculus, contract, elementwise, indexed, leaf, linalg, loop, math, movement, reduce, special, statistics
 from dfg.ops.base import OPS, Case, NoGradient, Op, Reject, get
 
 __all__ = [
@@ -18,6 +18,9 @@ __all__ = [
     "leaf",
     "linalg",
     "loop",
+    "math",
     "movement",
     "reduce",
+    "special",
+    "statistics",
 ]
