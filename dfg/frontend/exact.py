@@ -30,7 +30,7 @@ from dfg.ops.base import OPS, Attr, Op
 from dfg.source import Source
 from dfg.text.facts import declare_fact
 from dfg.text.words import RESERVED, elements
-from dfg.types import DTYPES, DType, TensorType, TupleType, Type
+from dfg.types import DTYPES, DType, TensorType, TupleType, Type, rounds_once
 
 Loader = Callable[[str], np.ndarray]
 WRONG: Final = "bad-exact"
@@ -452,7 +452,7 @@ class _Reader:
             if dtype.kind in "iu":
                 return np.array([-value if negative else value], dtype)
             with np.errstate(over="ignore"):
-                wide = np.array([float(value)], np.float64)
+                wide = np.array([float(value) if dtype.itemsize == 8 else rounds_once(getattr(inner, "text", ""), float(value))], np.float64)
                 return (np.negative(wide) if negative else wide).astype(dtype)
         except (OverflowError, ValueError):
             raise self.wrong(f"this number does not fit in {dtype.name}", node, "literal-overflow") from None

@@ -143,7 +143,7 @@ def convert(lo: Lowering, dtype: DType, thing: Thing, node: s.Node, whole: s.Nod
         if isinstance(thing, Literal) and thing.kind == "int" and dtype.kind == "int":
             lo.guarded(lambda: lo.cx.literal(thing, dtype), node)
         with np.errstate(all="ignore"):
-            array = np.asarray(thing.value).astype(dtype.np)
+            array = np.asarray(thing.to(dtype) if isinstance(thing, Literal) else thing.value).astype(dtype.np)
         text = thing.text if dtype.floating or (dtype.kind == "int" and getattr(thing, "kind", "") == "int") else None
         return Known(array.item() if array.ndim == 0 else array, dtype, text)
     operand = lo.operand(thing, node)

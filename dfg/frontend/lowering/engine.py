@@ -397,7 +397,7 @@ class Lowering:
                     self.cx.literal(thing, dtype)
                 except InferError as e:
                     self.refuse(e, node.span)
-            value = thing.value
+            value = thing.to(dtype)
             if isinstance(value, np.ndarray):
                 value = value.astype(dtype.np)
             elif dtype.floating:

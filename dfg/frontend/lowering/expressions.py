@@ -536,7 +536,9 @@ def take(lo: Lowering, node: s.Index, base: Thing, items: list[Any], scope: Scop
             found = found[i]
         else:
             value = found.tolist() if not getattr(found, "shape", ()) else found
-            return Literal(base.kind, value) if isinstance(base, Literal) else Known(value, base.dtype)
+            if isinstance(base, Known):
+                return Known(value, base.dtype)
+            return Literal(base.kind, value, None, None if base.exact is None else base.exact[tuple(items)])
     value = lo.value(base, node.base)
     pairs = [(node.base, base), *[(n, i if isinstance(i, Value) else None) for n, i in zip(node.indices, items, strict=True)]]
     return lo.guarded(lambda: getitem(lo.cx, value, items), node, pairs, scope)
