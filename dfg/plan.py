@@ -100,6 +100,8 @@ KERNELS: Final = {
     "evaluate": "the same by the op's `evaluate`, which allocates",
     "view": "the out, a view whose base changes from run to run or step to step, is made",
     "copy": "the operand's elements, of equal shape up to axes of size 1 and broadcasting",
+    "copy_where": "elements of the first operand where the second, a mask, holds; the others stay",
+    "turn": "logical not",
     "fill_reshaped": "the operand's elements in order, into an out of another shape",
     "matmul": "NumPy's matmul; operands and out are matrices (or vectors) that BLAS takes as they are",
     "dot": "the sum of products of two vectors",
