@@ -298,7 +298,7 @@ def _power(r: Region, v: Value, p: int) -> None:
 
 def _where(r: Region, v: Value, p: int) -> None:
     """A choice is made over the second branch, or, where only the first and the condition die, over the first by the condition turned round."""
-    c, a, b = v.operands
+    c, _, b = v.operands
     if v.index in r.fixed or r.may_take(v, 2, p) or not r.may_take(v, 1, p, exclusive=True):
         r._plain(v, p)
         return

@@ -132,8 +132,6 @@ class Region:
         """Where a value must go."""
         self.slot: dict[int, int] = {}
         """The slots that this region's values own, by root."""
-        self.deferred: set[int] = set()
-        """Values that the commit computes."""
         self.alias: dict[int, Value] = {}
         """Traces that are the tensor that a loop goes through."""
         self.folded: dict[int, tuple[Value, Value]] = {}
@@ -398,7 +396,7 @@ class Region:
                 places = _PLACES.get(op)
                 if places is None:
                     self._other(v, p)
-                elif i in self.skipped or i in self.deferred:
+                elif i in self.skipped:
                     pass
                 else:
                     # Most values of a large program come here; what is written out below is `narrow`, `may_take` and `claim`.
@@ -429,7 +427,7 @@ class Region:
     def _other(self, v: Value, p: int) -> None:
         """The steps of a value that is not simply one elementwise kernel; what is learnt of such an op is remembered."""
         op = v.op
-        if v.index in self.skipped or v.index in self.deferred:
+        if v.index in self.skipped:
             return
         if v.index in self.folded:
             self._dot(v)
