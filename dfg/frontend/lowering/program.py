@@ -41,6 +41,7 @@ from dfg.frontend.lowering.things import (
     structure,
 )
 from dfg.frontend.lowering.types import dtype_named, fit_type, open_fact, tensor_type
+from dfg.frontend.parser import uncollected
 from dfg.ir import Graph, Value
 from dfg.ops import functions
 from dfg.ops.base import const_value
@@ -95,7 +96,8 @@ def lower(file: s.File, sink: Sink, load: Loader | None = None) -> Lowered:
     """The graph of a file. What is wrong is added to the sink; names that depend on it are left out of the result."""
     lo = Lowering(sink, StdLoader() if load is None else load)
     lo.file = file
-    return lo.drive(lower_file(lo, file))  # type: ignore[no-any-return]
+    with uncollected():
+        return lo.drive(lower_file(lo, file))  # type: ignore[no-any-return]
 
 
 def load_text(text: str, name: str = "<string>", load: Loader | None = None) -> Lowered:

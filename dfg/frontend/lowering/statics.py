@@ -53,6 +53,7 @@ WHOLE: Final[dict[str, Callable[[Any, Any], Any]]] = {
 }
 """What is exact on whole numbers."""
 MAX_BITS: Final = 4096
+_QUICK: Final = frozenset({Value, Literal})
 
 
 def scalar_int(thing: Thing) -> bool:
@@ -240,6 +241,11 @@ def apply(
     lo: Lowering, name: str, things: Sequence[Thing], nodes: Sequence[s.Node], at: Span, whole: s.Node, scope: Scope | None
 ) -> Thing:
     """An elementwise function of things: leaf by leaf on records, static on statics, else an op."""
+    if len(things) == 2 and (name in WHOLE or name == "divide"):
+        kinds = {type(t) for t in things}
+        if Value in kinds and kinds <= _QUICK:
+            operands = [lo.operand(t, n) for t, n in zip(things, nodes, strict=True)]
+            return lo.emit(name, operands, at, whole, list(zip(nodes, things, strict=True)), scope, bound=True)
     if any(isinstance(t, Record) for t in things):
         return leafwise(lo, things, nodes, at, lambda row: apply(lo, name, row, nodes, at, whole, scope))
     if any(type(t) is Shape for t in things) and name in ("equal", "not_equal"):
