@@ -197,7 +197,7 @@ def join_array(lo: Lowering, items: Sequence[Thing], made: ListThing, node: s.No
             values = [item.value for item in items]
             if kind == "int" and any(type(v) is int and not -(2**63) <= v < 2**63 for v in values):
                 lo.fail("literal-overflow", "a whole number of an array has at most 64 bits", node)
-            array = np.array(values, {"bool": np.bool_, "int": np.int64, "float": np.float64}[kind])
+            array: np.ndarray = np.array(values, {"bool": np.bool_, "int": np.int64, "float": np.float64}[kind])
             exact = np.array([item.to(F32) for item in items], np.float64) if kind == "float" else array
             return Literal(kind, array, None, exact if np.any(exact != array) else None)
         if all(isinstance(item, Literal) or item.node is None for item in items):
