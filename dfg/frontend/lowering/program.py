@@ -106,7 +106,10 @@ def load_text(text: str, name: str = "<string>", load: Loader | None = None) -> 
     from dfg.frontend.parser import parse
 
     sink = Sink()
-    lowered = lower(parse(Source(name, text), sink), sink, load)
+    file = parse(Source(name, text), sink)
+    if sink.errors:
+        raise UserError(in_order(sink.items))  # the lowering would only follow a wrong tree
+    lowered = lower(file, sink, load)
     if sink.errors:
         raise UserError(in_order(sink.items))
     return lowered
