@@ -3,7 +3,7 @@
 What is projected of such a value besides its results (traces, which differentiation asks for) is yielded or given by a branch as well. What has no form of its own
 is made of `scan` and `if`: a scan of which only the first steps run, a `while` of which every step is kept.
 
-Each form is a generator that gives the generators of the bodies it holds, so that nesting costs no recursion; see `readable.drive`.
+Each form is a generator that gives the generators of the bodies it holds, so that nesting costs no recursion; see `scope.drive`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dfg.ir import Graph, Subgraph, Value
-from dfg.text.forms import filled, size_text, typed
+from dfg.text.convert import filled, size_text, typed
 from dfg.text.term import Level, Term, atom
 from dfg.types import TensorType
 
 if TYPE_CHECKING:
-    from dfg.text.readable import Scope
+    from dfg.text.scope import Scope
 
 Steps = Generator[Any, None, None]
 IDENTIFIER: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from graphs import Body, Make, Random, check, dims, loop, oracle, part_of, plan_of, random_cond, random_loop, same, trace_of
 
-from dfg.backends import numpy as backend
 from dfg.backends.numpy import NumpyRuntime
+from dfg.codegen import numpy_source
 from dfg.codegen.numpy_source import source_of
 from dfg.dims import named
 from dfg.ops.base import OPS
@@ -18,7 +18,7 @@ from dfg.types import BOOL, F32, F64, I32, I64, U8, TensorType
 @pytest.fixture(params=["function", "calls"])
 def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "calls":
-        monkeypatch.setattr(backend, "STRAIGHT", -1)
+        monkeypatch.setattr(numpy_source, "STRAIGHT", -1)
     return str(request.param)
 
 

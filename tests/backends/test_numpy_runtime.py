@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from graphs import Body, Make, check, dims, loop, oracle, part_of, plan_of, same
 
-from dfg.backends import numpy as backend
 from dfg.backends.numpy import NumpyRuntime
+from dfg.codegen import numpy_source
 from dfg.diagnostics import UserError
 from dfg.diagnostics.codes import CODES
 from dfg.dims import Facts, named
@@ -207,11 +207,11 @@ def test_the_programs_own_failures_point_at_their_place() -> None:
 
 def _forms(plan: Any) -> dict[str, NumpyRuntime]:
     result = {"function": NumpyRuntime(plan)}
-    old, backend.STRAIGHT = backend.STRAIGHT, -1
+    old, numpy_source.STRAIGHT = numpy_source.STRAIGHT, -1
     try:
         result["calls"] = NumpyRuntime(plan)
     finally:
-        backend.STRAIGHT = old
+        numpy_source.STRAIGHT = old
     return result
 
 
@@ -375,7 +375,7 @@ def _interrupted_at(runtime: NumpyRuntime, line: int) -> bool:
     def trace(frame: Any, event: str, arg: Any) -> Any:
         nonlocal seen
         name = frame.f_code.co_filename
-        if not (name.startswith("<dfg") or name.endswith("backends/numpy.py")):
+        if not (name.startswith("<dfg") or name.endswith(("backends/numpy.py", "backends/arena.py"))):
             return None
         if event == "line":
             seen += 1

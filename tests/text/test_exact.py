@@ -285,3 +285,14 @@ def test_deep_nesting_of_loops() -> None:
 
 def test_reserved_words_are_those_of_the_grammar() -> None:
     assert frozenset(tables().reserved) == RESERVED
+
+
+def test_a_program_of_exact_text_loads_like_any_other() -> None:
+    from dfg.frontend.lowering import load_text
+
+    source = load_text("input x : f64[n]\ninput on : bool = true\nparam w : f64 = 2\nl = sum(x * w)\noutput g = grad(l, w)\noutput y = where(on, l, 0)\n").graph
+    program = load_text(exact(source))
+    assert digest(program.graph) == digest(source)
+    assert list(program.inputs) == ["x", "on"] and list(program.params) == ["w"] and program.dims == ("n",)
+    with pytest.raises(UserError, match="unknown-op"):
+        load_text("default exact\nx : f64 = nonsense()\n")

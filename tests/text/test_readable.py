@@ -18,7 +18,7 @@ from dfg.ops.base import OPS, full, make_constant
 from dfg.passes.cleanup import Cleanup
 from dfg.passes.differentiate import Differentiate
 from dfg.text import exact, readable
-from dfg.text.forms import FORMS
+from dfg.text.convert import FORMS
 from dfg.types import F32, F64, I64, TensorType
 
 PROGRAMS = Path(__file__).parent / "programs"

@@ -162,6 +162,7 @@ def _extract(home: Home, outputs: dict[str, int], updates: dict[str, int]) -> Pr
         more = {leaf.initial for leaf in kept.values() if leaf.initial is not None} - wanted
         for name in updates:
             more |= {home.leaves[name].index} - wanted
+        more |= _binding_inputs(home, live) - wanted
         if not more:
             break
         wanted |= more
@@ -195,6 +196,23 @@ def _extract(home: Home, outputs: dict[str, int], updates: dict[str, int]) -> Pr
     )
     _name(fresh, home, live, moved, outputs)
     return result
+
+
+def _binding_inputs(home: Home, live: Iterable[Value]) -> set[int]:
+    """Inputs that no value uses, but whose shapes give the sizes of some: `zeros_like(x)`."""
+    used: set[str] = set()
+    bound: set[str] = set()
+    for v in live:
+        used |= names_of(v.type) if v.op.name != "dim" else names(v.attrs[0])
+        if v.op is input_op:
+            bound |= names_of(v.type)
+    found: set[int] = set()
+    for leaf in home.leaves.values() if used - bound else ():
+        mine = names_of(home.graph.values[leaf.index].type)
+        if leaf.kind == "input" and mine & (used - bound):
+            found.add(leaf.index)
+            bound |= mine
+    return found
 
 
 def _idle_pins(live: Iterable[Value]) -> set[int]:

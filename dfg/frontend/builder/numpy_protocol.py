@@ -33,11 +33,21 @@ SPELLINGS: Final = {
 }
 """Parameters that NumPy and the array API call differently."""
 OLD_NAMES: Final = {
-    "absolute": "abs", "fabs": "abs", "true_divide": "divide", "invert": "bitwise_invert", "conjugate": "positive", "rint": "round", "around": "round",
-    "cumsum": "cumulative_sum", "cumprod": "cumulative_prod", "amax": "max", "amin": "min", "fmax": "maximum", "fmin": "minimum", "float_power": "power",
-    "mod": "remainder", "swapaxes": "moveaxis",
-}  # fmt: skip
-"""NumPy's older names, where NumPy does not itself know the newer one for the same object."""
+    "absolute": "abs",
+    "fabs": "abs",
+    "invert": "bitwise_invert",
+    "conjugate": "positive",
+    "rint": "round",
+    "fix": "trunc",
+    "around": "round",
+    "amax": "max",
+    "amin": "min",
+    "cumsum": "cumulative_sum",
+    "cumprod": "cumulative_prod",
+}
+"""NumPy's older names, where NumPy does not itself know the newer one for the same object and both mean the same."""
+FLATTENING: Final = {"cumsum", "cumprod", "take", "repeat"}
+"""NumPy functions that flatten their operand where they are given no axis."""
 BOOLEAN: Final = {
     "bitwise_and": "logical_and",
     "bitwise_or": "logical_or",
@@ -191,6 +201,11 @@ def function(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         bound = signature.bind(*args, **kwargs)
     except (TypeError, ValueError):
         return surface(found, args, kwargs)
+    if name in FLATTENING and bound.arguments.get("axis") is None and "axis" in FUNCTIONS[found].signature.parameters:
+        first = next(iter(bound.arguments))
+        if _rank(bound.arguments[first]) != 1:
+            bound.arguments[first] = surface("reshape", [bound.arguments[first], (-1,)])
+        bound.arguments["axis"] = 0
     positional, named = translate(title, found, signature, bound)
     return surface(found, positional, named)
 

@@ -141,6 +141,8 @@ class Lowering:
     params: dict[str, Thing] = field(default_factory=dict)
     later_params: dict[str, s.Name] = field(default_factory=dict)
     prelude: dict[str, Any] | None = None
+    parsed: dict[int, tuple[s.File, tuple[Any, ...]]] = field(default_factory=dict)
+    """The trees of used files, by the identity of their sources."""
     file: s.File | None = None
     quiet: int = 0
     """Above 0 while something is lowered only to learn its type: nothing is told."""
@@ -525,7 +527,7 @@ class Lowering:
     def elementwise(self, name: str) -> bool:
         """Whether a surface function acts element by element, hence leaf by leaf on records."""
         f = FUNCTIONS.get(name)
-        return f is not None and (f.fold is not None or name in LEAFWISE)
+        return f is not None and (f.fold is not None or name in LEAFWISE or (name in OPS and OPS[name].elementwise))
 
 
 LEAFWISE: Final = frozenset(
