@@ -1,6 +1,6 @@
 """The ops: importing this package fills the registry."""
 
-from dfg.ops import branch, calculus, contract, elementwise, leaf, linalg, loop, movement, reduce
+from dfg.ops import branch, calculus, contract, cumulative, elementwise, leaf, linalg, loop, movement, ordering, quantiles, reduce
 from dfg.ops.base import OPS, Case, NoGradient, Op, Reject, get
 
 __all__ = [
@@ -11,11 +11,14 @@ __all__ = [
     "Reject",
     "calculus",
     "contract",
+    "cumulative",
     "elementwise",
     "branch", "get",
     "leaf",
     "linalg",
     "loop",
     "movement",
+    "ordering",
+    "quantiles",
     "reduce",
 ]
