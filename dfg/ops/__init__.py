@@ -1,6 +1,6 @@
 """The ops: importing this package fills the registry."""
 
-from dfg.ops import branch, calculus, contract, cumulative, elementwise, leaf, linalg, loop, movement, ordering, quantiles, reduce
+from dfg.ops import branch, calculus, contract, cumulative, decompositions, determinant, elementwise, leaf, linalg, loop, matrix, movement, ordering, quantiles, reduce
 from dfg.ops.base import OPS, Case, NoGradient, Op, Reject, get
 
 __all__ = [
@@ -12,11 +12,14 @@ __all__ = [
     "calculus",
     "contract",
     "cumulative",
+    "decompositions",
+    "determinant",
     "elementwise",
     "branch", "get",
     "leaf",
     "linalg",
     "loop",
+    "matrix",
     "movement",
     "ordering",
     "quantiles",
