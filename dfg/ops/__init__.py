@@ -1,6 +1,6 @@
 """The ops: importing this package fills the registry."""
 
-from dfg.ops import branch, calculus, contract, cumulative, decompositions, determinant, elementwise, leaf, linalg, loop, matrix, movement, ordering, quantiles, reduce
+from dfg.ops import branch, calculus, contract, convolution, cumulative, decompositions, determinant, elementwise, leaf, linalg, loop, matrix, movement, ordering, quantiles, reduce
 from dfg.ops.base import OPS, Case, NoGradient, Op, Reject, get
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Reject",
     "calculus",
     "contract",
+    "convolution",
     "cumulative",
     "decompositions",
     "determinant",
