@@ -516,7 +516,7 @@ class NumpyRuntime:
         if step is not None and step.value is not None and isinstance(e, IndexError | np.linalg.LinAlgError):
             v = step.value
             return UserError(error(v.op.fails or "out-of-bounds", _sentence(str(e)), v.graph.spans.get(v.index)))
-        if isinstance(e, UserError | InternalError):
+        if isinstance(e, UserError | InternalError | Warning):
             return e
         return InternalError(f"a step failed: {type(e).__name__}: {e}", repr(step))
 

@@ -33,6 +33,7 @@ def test_random_programs(seed: int, form: str) -> None:
         runtime = check(graph, r.data(n, m, 2, k % 4), runtime)
 
 
+@pytest.mark.filterwarnings("ignore:warning.while-limit")
 @pytest.mark.parametrize("seed", range(60))
 def test_random_loops_and_branches(seed: int, form: str) -> None:
     rng = np.random.default_rng(seed)
