@@ -269,6 +269,7 @@ def _name(graph: Graph, home: Home, live: Sequence[Value], moved: Mapping[int, V
         first.setdefault(index, name)
     named: set[int] = set()
     counts: dict[str, int] = {}
+    initial = {leaf.initial for leaf in home.leaves.values()}
     for v in live:
         made = moved[v.index]
         if v.op in (input_op, param_op, state_op):
@@ -277,7 +278,7 @@ def _name(graph: Graph, home: Home, live: Sequence[Value], moved: Mapping[int, V
         if v.index in first:
             graph.names.setdefault(first[v.index], made)
             named.add(made.index)
-        wish = variable(home.made.get(v.index))
+        wish = variable(home.made.get(v.index)) if v.index not in initial else None  # that variable is the parameter
         if wish is None or made.index in named or wish.startswith("_") or not isinstance(made.type, TensorType):
             continue
         if wish in RESERVED or wish in FUNCTIONS or keyword.iskeyword(wish):

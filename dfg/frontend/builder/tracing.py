@@ -41,7 +41,7 @@ RUN: list[Callable[[Trace, dict[str, Any]], Mapping[str, Any]]] = []
 class Trace:
     """What a function gives on its declared inputs: tensors of a program."""
 
-    __slots__ = ("_program", "inputs", "name", "outputs", "tree")
+    __slots__ = ("_program", "compiled", "inputs", "name", "outputs", "tree")
 
     def __init__(self, name: str, inputs: dict[str, Tensor], outputs: dict[str, Any], tree: Tree) -> None:
         self.name = name
@@ -49,6 +49,8 @@ class Trace:
         self.outputs = outputs
         self.tree = tree
         self._program: Program | None = None
+        self.compiled: Any = None
+        """What the layer above keeps to run it again."""
 
     @property
     def program(self) -> Program:
