@@ -1,6 +1,6 @@
 """The ops: importing this package fills the registry."""
 
-from dfg.ops import branch, calculus, contract, convolution, cumulative, decompositions, determinant, elementwise, leaf, linalg, loop, matrix, movement, ordering, quantiles, reduce
+from dfg.ops import branch, calculus, contract, convolution, cumulative, decompositions, determinant, elementwise, leaf, linalg, loop, matrix, movement, ordering, pooling, quantiles, reduce, signal
 from dfg.ops.base import OPS, Case, NoGradient, Op, Reject, get
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "matrix",
     "movement",
     "ordering",
+    "pooling",
     "quantiles",
     "reduce",
+    "signal",
 ]
