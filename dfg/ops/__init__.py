@@ -1,6 +1,30 @@
 """The ops: importing this package fills the registry."""
 
-from dfg.ops import branch, calculus, contract, convolution, cumulative, decompositions, determinant, elementwise, leaf, linalg, loop, matrix, movement, ordering, pooling, quantiles, reduce, signal
+from dfg.ops import (
+    branch,
+    calculus,
+    contract,
+    convolution,
+    cumulative,
+    custom,
+    decompositions,
+    determinant,
+    elementwise,
+    indexed,
+    leaf,
+    linalg,
+    loop,
+    math,
+    matrix,
+    movement,
+    ordering,
+    pooling,
+    quantiles,
+    reduce,
+    signal,
+    special,
+    statistics,
+)
 from dfg.ops.base import OPS, Case, NoGradient, Op, Reject, get
 
 __all__ = [
@@ -9,17 +33,21 @@ __all__ = [
     "NoGradient",
     "Op",
     "Reject",
+    "get",
+    "branch",
     "calculus",
     "contract",
     "convolution",
     "cumulative",
+    "custom",
     "decompositions",
     "determinant",
     "elementwise",
-    "branch", "get",
+    "indexed",
     "leaf",
     "linalg",
     "loop",
+    "math",
     "matrix",
     "movement",
     "ordering",
@@ -27,4 +55,6 @@ __all__ = [
     "quantiles",
     "reduce",
     "signal",
+    "special",
+    "statistics",
 ]

@@ -25,7 +25,7 @@ from dfg.ops.contract import LETTERS, canonical, contract
 from dfg.ops.convolution import conv, pads, per_axis, windows_of
 from dfg.ops.elementwise import emit_cast, where
 from dfg.ops.movement import broadcast_along, emit_permute, emit_reshape, scatter
-from dfg.ops.surface import Arg, AxisList, Flag, Shape, Size, Static, Surface, Word, axis_numbers, function, plain, shape_of
+from dfg.ops.surface import Arg, Flag, Shape, Size, Static, Surface, Word, function, plain, shape_of
 from dfg.types import ANY, BOOL, I64, NUMERIC, TensorType, Type
 
 # Attributes are one entry for each window axis; a batch axis in front changes none of them.
@@ -560,26 +560,6 @@ def col2im(cx: Surface, x: Arg, output_size: Shape, kernel_size: Size, dilation:
     split = emit_reshape(w, (w.shape[0], channels, *k, *sizes))
     made = overlap_add(emit_permute(split, (0, 1, 4, 5, 2, 3)), sizes=out, before=tuple(p for p, _ in pad), strides=s, dilation=d)
     return emit_reshape(made, made.shape[1:]) if v.rank == 2 else made
-
-
-@function("sliding_window_view")
-def sliding_window_view(cx: Surface, x: Arg, window_shape: Shape, axis: AxisList = None, step: Size = 1) -> Value:
-    """The windows along axes (all by default), as new last axes, as NumPy's; `step` places from one to the next."""
-    v = cx.value(x)
-    shape = shape_of(window_shape, "sliding_window_view", "window_shape")
-    given = plain(axis)
-    items = tuple(range(v.rank)) if given is None else given if isinstance(given, tuple) else (given,)
-    axes = [axis_numbers(a, v.rank, "sliding_window_view")[0] for a in items]
-    if len(shape) != len(axes) or len(set(axes)) != len(axes):
-        raise InferError("bad-argument", f"`sliding_window_view` takes one window size for each of {len(axes)} axes", [("window_shape", "this one")])
-    s = per_axis(step, len(axes), "sliding_window_view", "step")
-    kept = [k for k in range(v.rank) if k not in axes]
-    moved = emit_permute(v, [*kept, *axes])
-    n = len(axes)
-    sizes = tuple(windows_of(cx, "sliding_window_view", v.shape[a], (0, 0), shape[i], s[i], a, v.type) for i, a in enumerate(axes))
-    made = windows(moved, window=shape, sizes=sizes, before=(0,) * n, strides=s, dilation=(1,) * n)
-    order = [*kept, *axes]
-    return emit_permute(made, [*[order.index(k) for k in range(v.rank)], *range(v.rank, v.rank + n)])
 
 
 @function("interpolate")
