@@ -18,7 +18,8 @@ import numpy as np
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPS, Attr, Case, NoGradient, Op, Reject, RuleContext, check_dtype, define, full, full_like, tensor
 from dfg.ops.elementwise import emit_cast, equal, exp, where
-from dfg.ops.movement import broadcast_along, check_axes, emit_permute, emit_reshape, inverse, scatter
+from dfg.ops.indexed import scatter
+from dfg.ops.movement import broadcast_along, check_axes, emit_permute, emit_reshape, inverse
 from dfg.ops.ordering import axis_in, flat_or_axis, like, one_axis, window_of
 from dfg.ops.reduce import SUMMED_AS
 from dfg.ops.statistics import linear_recurrence

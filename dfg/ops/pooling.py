@@ -24,7 +24,8 @@ from dfg.ops.base import OPAQUE, OPS, Attr, Axes, Case, NoGradient, Op, Reject, 
 from dfg.ops.contract import LETTERS, canonical, contract
 from dfg.ops.convolution import conv, pads, per_axis, windows_of
 from dfg.ops.elementwise import emit_cast, where
-from dfg.ops.movement import broadcast_along, emit_permute, emit_reshape, scatter
+from dfg.ops.indexed import scatter
+from dfg.ops.movement import broadcast_along, emit_permute, emit_reshape
 from dfg.ops.surface import Arg, Flag, Shape, Size, Static, Surface, Word, function, plain, shape_of
 from dfg.types import ANY, BOOL, I64, NUMERIC, TensorType, Type
 
