@@ -28,12 +28,19 @@ __all__ = ["Diagnostic", "Executable", "InternalError", "Program", "UserError", 
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
+    if name in _WHERE:
+        value = getattr(import_module(_WHERE[name]), name)
+    elif name.startswith("_") or (value := _built().get(name)) is None:
         raise AttributeError(f"module 'dfg' has no attribute {name!r}")
-    value = getattr(import_module(_WHERE[name]), name)
     globals()[name] = value
     return value
 
 
+def _built() -> dict[str, Any]:
+    """The builder's names: declarations, derivatives, loops, and every function of the language."""
+    found: dict[str, Any] = import_module("dfg.api.building").public()
+    return found
+
+
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_WHERE})
+    return sorted({*globals(), *_WHERE, *_built()})

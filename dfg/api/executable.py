@@ -20,9 +20,9 @@ import numpy as np
 from dfg.api.program import Program
 from dfg.diagnostics import UserError, error
 from dfg.diagnostics.codes import nearest
-from dfg.ir import Graph, Roots, Value
 
 if TYPE_CHECKING:
+    from dfg.ir import Graph, Value
     from dfg.plan import Plan
     from dfg.types import TensorType
 
@@ -66,22 +66,9 @@ def compile(
 def _program_of(given: Any) -> Program:
     if isinstance(given, Program):
         return given
-    named = given if isinstance(given, Mapping) else None
-    values: dict[str, Value] = {}
-    for name, tensor in (named if named is not None else {"": given}).items():
-        value = getattr(tensor, "value", tensor)
-        if not isinstance(value, Value):
-            raise UserError(error("wrong-type", f"`compile` takes a program, a tensor or a mapping of names to tensors, not {type(tensor).__name__}",
-                                  help="`dfg.load(path)` and `dfg.loads(text)` give programs"))
-        values[str(name) or value.graph.label(value) or "output"] = value
-    if not values:
-        raise UserError(error("bad-argument", "there is no output to compile"))
-    graph = next(iter(values.values())).graph
-    for name, value in values.items():
-        if value.graph is not graph:
-            raise UserError(error("bad-argument", f"`{name}` is of another graph than `{next(iter(values))}`",
-                                  help="combine the tensors in one expression, or compile them apart"))
-    return Program(graph).with_roots(Roots(values, graph.roots.updates, graph.roots.initials))
+    from dfg.api.building import program_of
+
+    return program_of(given)
 
 
 def _runtime(name: str) -> Any:

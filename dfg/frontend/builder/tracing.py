@@ -41,7 +41,7 @@ RUN: list[Callable[[Trace, dict[str, Any]], Mapping[str, Any]]] = []
 class Trace:
     """What a function gives on its declared inputs: tensors of a program."""
 
-    __slots__ = ("_program", "inputs", "name", "outputs", "tree")
+    __slots__ = ("__weakref__", "_program", "inputs", "name", "outputs", "tree")
 
     def __init__(self, name: str, inputs: dict[str, Tensor], outputs: dict[str, Any], tree: Tree) -> None:
         self.name = name
