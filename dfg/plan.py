@@ -268,11 +268,11 @@ class Plan:
             flat = [e for s in self.slots for e in s.extents]
             starts = np.cumsum([0, *[len(s.extents) for s in self.slots]])[:-1]
             table = self._cache["layout"] = (self._compiled("extents", self.extents), np.asarray(flat, np.int64), starts)
-        compute, flat, starts = table
+        compute, places, starts = table
         if not len(self.slots):
             return np.zeros(0, np.int64), 0
         extents = np.asarray(compute(sizes), np.int64)
-        largest = np.maximum.reduceat(extents[flat], starts)
+        largest = np.maximum.reduceat(extents[places], starts)
         rounded = (largest + (ALIGNMENT - 1)) & -ALIGNMENT
         ends = np.cumsum(rounded)
         return ends - rounded, int(ends[-1])
@@ -281,7 +281,7 @@ class Plan:
         made = self._cache.get(name)
         if made is None:
             made = self._cache[name] = compile_dims(list(dims))
-        return made  # type: ignore[no-any-return]
+        return made
 
     def memory(self, sizes: Mapping[str, int]) -> Memory:
         """What a run with these sizes takes, known before it."""

@@ -14,24 +14,22 @@ two writes. It is the last thing a run does: a run that fails or is interrupted 
 
 from __future__ import annotations
 
-import contextvars
 import itertools
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from operator import call, setitem
+from operator import setitem
 from typing import Any, Final
 
 import numpy as np
 
+from dfg.backends.arena import Arena, Code, Shapes, concrete, drain, materialise
 from dfg.backends.base import Given, SizeBinder, as_declared, check_bound, check_names, overlap, shape_text
-from dfg.codegen.numpy_source import STRAIGHT, Call, Source, calls_of, commits_of
 from dfg.diagnostics import InternalError, UserError, error
-from dfg.dims import Dim, compile_dims, evaluate, names
-from dfg.plan import ALIGNMENT, CALL, STATIC, Field, Plan, Step
+from dfg.dims import Dim, names
+from dfg.plan import CALL, Field, Plan, Step
 from dfg.types import TensorType
 
 KEPT_SIZES: Final = 16
@@ -68,20 +66,6 @@ class Cost:
     kept: int
 
 
-class _Arena:
-    """Everything that one run at a time needs for given sizes."""
-
-    __slots__ = ("buffer", "enter", "run")
-
-    def __init__(self, buffer: np.ndarray, run: Callable[..., None]) -> None:
-        self.buffer = buffer
-        self.run = run
-        # A context of its own, in which NumPy's error state is set once: IEEE results, no warnings.
-        context = contextvars.Context()
-        context.run(np.seterr, all="ignore")
-        self.enter = partial(context.run, run)
-
-
 class _Sizes:
     """What belongs to one tuple of input shapes."""
 
@@ -90,140 +74,7 @@ class _Sizes:
     def __init__(self, sizes: dict[str, int], outputs: list[tuple[tuple[int, ...], np.dtype]]) -> None:
         self.sizes = sizes
         self.outputs = outputs
-        self.arenas: list[_Arena] = []
-
-
-class Code:
-    """A plan's generated code, shared by all arenas."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.owners: dict[str, list[Step | None]] = {}
-        self.make: Callable[..., Any] | None = None
-        self.calls: list[Call] = []
-        if plan.count <= STRAIGHT:
-            source = Source(plan).build()
-            name = f"<dfg plan {next(_serial)}>"
-            self.owners[name] = [None, *source.owners]
-            self.make = source.compile(name)
-        else:
-            self.calls = calls_of(plan, self.owners)
-            self.commits = commits_of(plan, self.owners)
-            dims = {d: None for c in (*self.calls, *self.commits.values()) for d in c.dims}
-            self.dims = list(dims)
-            self._values = compile_dims(self.dims)
-        self.io = [f.array for f in (*plan.inputs, *plan.outputs)]
-
-    def bind(self, arrays: list[Any], sizes: Mapping[str, int], uninterrupted: Callable[[Sequence[Any]], Callable[[], Any]]) -> Callable[..., None]:
-        """The function of inputs and outputs for given arrays."""
-        if self.make is not None:
-            return self.make(arrays, sizes, uninterrupted)  # type: ignore[no-any-return]
-        return self._bind_calls(arrays, sizes, uninterrupted)
-
-    def _bind_calls(
-        self, arrays: list[Any], sizes: Mapping[str, int], uninterrupted: Callable[[Sequence[Any]], Callable[[], Any]]
-    ) -> Callable[..., None]:
-        plan, io = self.plan, self.io
-        values = dict(zip(self.dims, self._values(sizes), strict=True))
-        env = arrays
-
-        def bound(c: Call) -> Callable[[], Any]:
-            more = [values[d] for d in c.dims]
-            if c.made < 0 and all([plan.arrays[a].scope == STATIC for a in c.arrays]):
-                return partial(c.function, *[env[a] for a in c.arrays], *more)
-            return partial(_late, env, c.function, c.arrays, more, c.made)
-
-        steps = [bound(c) for c in self.calls]
-        writes = [
-            (c, bound(self.commits[c.name]) if c.step is not None else None) for c in plan.commit
-        ]
-        calls = self.calls
-
-        def run(*given: Any) -> None:
-            try:
-                for k, a in zip(io, given, strict=True):
-                    env[k] = a
-                step: Any = None
-                try:
-                    for step in steps:
-                        step()
-                except Exception as e:
-                    e.dfg_step = calls[next(k for k, s in enumerate(steps) if s is step)].step  # type: ignore[attr-defined]
-                    raise
-                if writes:
-                    uninterrupted([w if w is not None else partial(setitem, env[c.target], ..., env[c.source]) for c, w in writes])()
-            finally:
-                # The caller's arrays are not kept alive.
-                for k in io:
-                    env[k] = None
-
-        return run
-
-
-def _late(env: list[Any], function: Callable[..., Any], arrays: Sequence[int], more: Sequence[int], made: int) -> None:
-    """A step whose arrays differ from run to run."""
-    result = function(*[env[a] for a in arrays], *more)
-    if made >= 0:
-        env[made] = result
-
-
-def concrete(a: Any, sizes: Mapping[str, int]) -> Any:
-    """An attribute with its sizes as numbers."""
-    if isinstance(a, tuple):
-        return tuple([concrete(x, sizes) for x in a])
-    return evaluate(a, sizes) if isinstance(a, Dim) else a
-
-
-class Shapes:
-    """Shapes of types for given sizes, each computed once."""
-
-    def __init__(self, sizes: Mapping[str, int]) -> None:
-        self.sizes = sizes
-        self._memo: dict[TensorType, tuple[int, ...]] = {}
-
-    def __call__(self, t: TensorType) -> tuple[int, ...]:
-        found = self._memo.get(t)
-        if found is None:
-            found = self._memo[t] = tuple([evaluate(d, self.sizes) for d in t.shape])
-        return found
-
-
-def block(size: int) -> np.ndarray:
-    """Uninitialised bytes that begin at a multiple of 64."""
-    try:
-        raw = np.empty(size + ALIGNMENT, np.uint8)
-    except (MemoryError, ValueError):
-        raise UserError(error("too-large", f"this run needs an arena of {size} bytes, more than there is memory")) from None
-    skip = -raw.ctypes.data % ALIGNMENT
-    return raw[skip : skip + size]
-
-
-def materialise(plan: Plan, sizes: Mapping[str, int], kept: Mapping[str, np.ndarray]) -> tuple[np.ndarray, list[Any]]:
-    """An arena, and all arrays of a plan that do not differ from run to run."""
-    offsets, total = plan.layout(sizes)
-    buffer = block(total)
-    shapes = Shapes(sizes)
-    arrays: list[Any] = [None] * len(plan.arrays)
-    where = offsets.tolist()
-    for a in plan.arrays:
-        kind = a.kind
-        if a.scope != STATIC:
-            continue
-        if kind == "slot":
-            arrays[a.index] = np.ndarray(shapes(a.type), a.type.dtype.np, buffer, where[a.slot])
-        elif kind == "constant":
-            arrays[a.index] = a.attrs[0].array
-        elif kind in ("param", "state"):
-            arrays[a.index] = kept[a.name]
-        else:
-            operands = [arrays[o] for o in a.operands]
-            attrs = {s.name: concrete(x, sizes) for s, x in zip(a.op.attrs, a.attrs, strict=True)}
-            with np.errstate(all="ignore"):
-                made = np.asarray(a.op.evaluate(np, *operands, **attrs))
-            if kind == "view" and made.size and not np.may_share_memory(made, operands[0]):
-                raise InternalError(f"{a!r} was planned as a view and is a copy", str(plan))
-            arrays[a.index] = made
-    return buffer, arrays
+        self.arenas: list[Arena] = []
 
 
 class Kept(MutableMapping[str, np.ndarray]):
@@ -514,16 +365,16 @@ class NumpyRuntime:
                 )
             )
 
-    def _arena(self, entry: _Sizes) -> _Arena:
+    def _arena(self, entry: _Sizes) -> Arena:
         buffer, arrays = materialise(self.plan, entry.sizes, self._kept)
         self.stats.arenas += 1
-        return _Arena(buffer, self._code.bind(arrays, entry.sizes, self._uninterrupted))
+        return Arena(buffer, self._code.bind(arrays, entry.sizes, self._uninterrupted))
 
     def _uninterrupted(self, steps: Sequence[Callable[[], Any]]) -> Callable[[], Any]:
         """See Note [Commit]."""
-        back = [partial(setitem, user, ..., self._kept[n]) for n, user in self._strided.items()]
+        back: list[Callable[[], Any]] = [partial(setitem, user, ..., self._kept[n]) for n, user in self._strided.items()]
         every = (*steps, *back)
-        return lambda: deque(map(call, every), 0)
+        return partial(drain, every)
 
     # --- parameters and states
 
@@ -541,6 +392,7 @@ class NumpyRuntime:
         if not need:
             return
         made: dict[str, np.ndarray] = {}
+        together = dict(self._kept)
         order = self._initials()
         pending = set(need)
         for r in reversed(order):
@@ -551,13 +403,15 @@ class NumpyRuntime:
             if not fields:
                 continue
             r._fixed = {**self._fixed, **{n: Given(s, "this run") for n, s in sizes.items()}}
-            r._entries.clear()
+            r._kept = together
+            r._forget()
             values = r.run({})
             for f in fields:
-                made[f.name] = self._kept[f.name] = values[f.name]
+                made[f.name] = together[f.name] = values[f.name]
         for n in need - made.keys():
             raise UserError(error("unset", f"`{n}` has no value", self.plan.kept[n].span, help=f"give it one: `bind({n}=array)`"))
-        for n in made:
+        self._kept.update(made)
+        for n in self._kept:
             self._fix(n)
 
     def _fix(self, name: str) -> None:

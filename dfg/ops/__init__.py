@@ -1,6 +1,21 @@
 """The ops: importing this package fills the registry."""
 
-from dfg.ops import branch, calculus, contract, custom, elementwise, indexed, leaf, linalg, loop, movement, reduce
+from dfg.ops import (
+    branch,
+    calculus,
+    contract,
+    custom,
+    elementwise,
+    indexed,
+    leaf,
+    linalg,
+    loop,
+    math,
+    movement,
+    reduce,
+    special,
+    statistics,
+)
 from dfg.ops.base import OPS, Case, NoGradient, Op, Reject, get
 
 __all__ = [
@@ -9,16 +24,19 @@ __all__ = [
     "NoGradient",
     "Op",
     "Reject",
+    "get",
     "branch",
     "calculus",
     "contract",
     "custom",
     "elementwise",
-    "get",
     "indexed",
     "leaf",
     "linalg",
     "loop",
+    "math",
     "movement",
     "reduce",
+    "special",
+    "statistics",
 ]

@@ -251,10 +251,11 @@ def unary(
     samples: Sequence[Sampler] = (),
     formula: str = "",
     fails: str | None = None,
-    into: str | None = None,
+    into: str | Callable[..., str | list[str]] | None = None,
     cost: int = 1,
     rejects: Sequence[Reject] = (),
     marker: bool = False,
+    shares: tuple[int, ...] | None = None,
 ) -> Op:
     """Define an elementwise op of one operand. `ufunc` names NumPy's function of the same meaning."""
     return elementwise(
@@ -274,6 +275,7 @@ def unary(
         cost=cost,
         rejects=rejects,
         marker=marker,
+        shares=shares,
     )
 
 
@@ -292,22 +294,29 @@ def elementwise(
     samples: Sequence[Sequence[Sampler]] = (),
     formula: str = "",
     fails: str | None = None,
-    into: str | None = None,
+    into: str | Callable[..., str | list[str]] | None = None,
     cost: int = 1,
     arity: int | None = None,
     rejects: Sequence[Reject] = (),
     marker: bool = False,
+    attrs: tuple[Attr, ...] = (),
+    settings: Sequence[tuple[tuple[str, Any], ...]] = ((),),
+    shares: tuple[int, ...] | None = None,
+    temporaries: int = 0,
+    wrt: tuple[int, ...] | None = None,
 ) -> Op:
-    """Define an elementwise op. Operands have one type; `samples` are rows of samplers, one for each operand."""
+    """Define an elementwise op. Operands have one type; `samples` are rows of samplers, one for each operand, each tried with the attributes of every one of
+    `settings`; `temporaries` is how many bytes an evaluation needs for each element beside its result; `wrt` are
+    the operands by which it varies smoothly (all)."""
     n = arity or (len(vjp) if isinstance(vjp, list | tuple) else len(linear) or (len(samples[0]) if samples else 1))
     if evaluate is None:
         if ufunc is None:
             raise InternalError(f"`{name}` has no meaning")
         evaluate = _by_name(ufunc)
     if into is None and ufunc is not None:
-        # NumPy 2.4 deprecates a positional third argument of these two, which look as though they took many.
-        out = "out={out}" if ufunc in ("maximum", "minimum") else "{out}"
-        into = f"np.{ufunc}({', '.join(f'{{{k}}}' for k in range(n))}, {out})"
+        # By position is quicker; of `maximum` and `minimum` NumPy means to give a third operand another meaning.
+        word = "out=" if ufunc in ("maximum", "minimum") else ""
+        into = f"np.{ufunc}({', '.join(f'{{{k}}}' for k in range(n))}, {word}{{out}})"
     if scalar is None and ufunc is not None:
         scalar = _scalar_by_name(ufunc)
     rule: VjpRule | NoGradient
@@ -316,7 +325,7 @@ def elementwise(
     else:
         rule = elementwise_vjp(list(vjp))
     bad = tuple(d for d in ANY if d not in dtypes)
-    generated = tuple(Reject((f"{d.name}[3]",) * n, (), "wrong-dtype") for d in bad[:1])
+    generated = tuple(Reject((f"{d.name}[3]",) * n, settings[0], "wrong-dtype") for d in bad[:1])
     return define(
         Op(
             name,
@@ -333,7 +342,10 @@ def elementwise(
             commutative=commutative,
             fails=fails,
             cost=lambda v: v.type.size * cost,
-            samples=elementwise_samples(samples, dtypes),
+            attrs=attrs,
+            shares=shares,
+            workspace=(lambda v: v.type.size * temporaries) if temporaries else None,
+            samples=elementwise_samples(samples, dtypes, settings, wrt),
             rejects=(*generated, *rejects),
             formula=formula,
             marker=marker,
@@ -387,21 +399,26 @@ def at(*points: float, order: int = 2) -> Sampler:
     return Sampler(points=tuple(points), order=order)
 
 
-def elementwise_samples(rows: Sequence[Sequence[Sampler]], dtypes: Sequence[DType]) -> Callable[[np.random.Generator], list[Case]]:
-    """Samples of ranks 0 to 3 with empty and size-1 axes, in f64 where the op takes it, and one of each other dtype."""
+def elementwise_samples(
+    rows: Sequence[Sequence[Sampler]],
+    dtypes: Sequence[DType],
+    settings: Sequence[tuple[tuple[str, Any], ...]] = ((),),
+    wrt: tuple[int, ...] | None = None,
+) -> Callable[[np.random.Generator], list[Case]]:
+    """Samples of ranks 0 to 3 with empty and size-1 axes, in f64 where the op takes it, and one of each other dtype; all with each of the settings."""
 
     def samples(rng: np.random.Generator) -> list[Case]:
         cases: list[Case] = []
         main = F64 if F64 in dtypes else dtypes[-1]
-        for row in rows:
+        for row, attrs in [(r, a) for a in settings for r in rows]:
             exact = any(s.points for s in row)
             size = max([len(s.points) for s in row if s.points], default=0)
             for shape in [(size,)] if exact else [(), (3,), (2, 1), (0, 2), (2, 3, 2)]:
-                cases.append(Case(tuple(s.draw(rng, shape, main) for s in row), order=min(s.order for s in row)))
+                cases.append(Case(tuple(s.draw(rng, shape, main) for s in row), attrs, wrt, order=min(s.order for s in row)))
             if not exact:
                 for d in dtypes:
                     if d is not main:
-                        cases.append(Case(tuple(s.draw(rng, (4,), d) for s in row), wrt=()))
+                        cases.append(Case(tuple(s.draw(rng, (4,), d) for s in row), attrs, wrt=()))
         return cases
 
     return samples

@@ -116,16 +116,25 @@ negative = unary(
 )
 
 
-def _power_base(ct: Value, y: Value, x: Value, p: Value) -> Value:
+def _power_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
+    x, p = y.operands
+    return [_power_base(cx.kinks, ct, x, p) if cx.need[0] else None, _power_exponent(cx.kinks, ct, y, x, p) if cx.need[1] else None]
+
+
+def _power_base(kinks: str, ct: Value, x: Value, p: Value) -> Value:
     k = const_scalar(p)
     if k is not None:
         return full_like(ct, 0) if k == 0 else ct * (p * power(x, p - 1))
+    if kinks == "jax":
+        return ct * (p * power(x, p - 1))
     zero = full_like(p, 0)
     return ct * where(equal(p, zero) & equal(x, zero), zero, p * power(x, p - 1))
 
 
-def _power_exponent(ct: Value, y: Value, x: Value, p: Value) -> Value:
+def _power_exponent(kinks: str, ct: Value, y: Value, x: Value, p: Value) -> Value:
     zero = full_like(x, 0)
+    if kinks == "jax":
+        return ct * (y * log(where(equal(x, zero), full_like(x, 1), x)))
     return ct * where(equal(x, zero) & (p >= 0), zero, y * log(x))
 
 
@@ -146,7 +155,8 @@ power = elementwise(
     ufunc="power",
     evaluate=_power,
     dtypes=NUMERIC,
-    vjp=[_power_base, _power_exponent],
+    vjp=_power_vjp,
+    arity=2,
     samples=[(uniform(0.5, 2), uniform(-2, 2)), (uniform(0.2, 2), at(2.0, 3.0, 0.0))],
     formula="x ** y",
     cost=20,

@@ -14,7 +14,7 @@ from dfg.ops.movement import check_axes, expand_reduced
 from dfg.types import ANY, BOOL, I32, I64, NUMERIC, U8, DType, TensorType, Type
 
 
-def _reduction(
+def reduction(
     name: str,
     doc: str,
     ufunc: str,
@@ -83,7 +83,7 @@ def _reduction(
     )
 
 
-_REDUCERS = {"sum": "add", "max": "maximum", "min": "minimum", "any": "logical_or", "all": "logical_and"}
+_REDUCERS = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum", "any": "logical_or", "all": "logical_and"}
 """NumPy's functions for sums and the like are Python that ends in these; given an out, they work in its dtype."""
 
 
@@ -118,17 +118,17 @@ def _extreme_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]
     return [where(hit, share, full_like(share, 0))]
 
 
-sum_op = _reduction("sum", "Sum over axes.", "sum", NUMERIC, _sum_vjp, linear=True, moves=True, formula="sum of x over axes")
-max_op = _reduction(
+sum_op = reduction("sum", "Sum over axes.", "sum", NUMERIC, _sum_vjp, linear=True, moves=True, formula="sum of x over axes")
+max_op = reduction(
     "max", "Largest element over axes; elements that tie share the cotangent equally.", "max", ANY, _extreme_vjp, empty=False, linear=True
 )
-min_op = _reduction(
+min_op = reduction(
     "min", "Smallest element over axes; elements that tie share the cotangent equally.", "min", ANY, _extreme_vjp, empty=False, linear=True
 )
-any_op = _reduction(
+any_op = reduction(
     "any", "Whether any element over axes is true.", "any", (BOOL,), NoGradient("its result is not a real number that varies smoothly")
 )
-all_op = _reduction(
+all_op = reduction(
     "all", "Whether all elements over axes are true.", "all", (BOOL,), NoGradient("its result is not a real number that varies smoothly")
 )
 

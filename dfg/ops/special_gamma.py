@@ -82,9 +82,9 @@ def gammaln(x: Array) -> Array:
             s = np.abs(sin_pi(y))
             far = np.log(np.pi) - np.log(s) - gammaln(1 - y)
             # Between -0.5 and 0: ln gamma(1 + x) - ln |x| keeps its digits.
-            near = gammaln(1 + y) - np.log(-y) if y.size else far
+            near = gammaln(1 + np.maximum(y, -0.5)) - np.log(-y)
             result[below] = np.where((y == np.floor(y)), np.inf, np.where(y > -0.5, near, far))
-            result[x == -np.inf] = np.inf
+            result[x == -np.inf] = -np.inf
     return result
 
 
@@ -184,7 +184,7 @@ def hurwitz(s: int, q: Array) -> Array:
         total += np.power(q + k, -float(s))
     a = q + steps
     power = np.power(a, -float(s))
-    total = total + power * a / (s - 1) + 0.5 * power
+    total = total + np.power(a, 1.0 - s) / (s - 1) + 0.5 * power
     term = power * s / a
     for k, b in enumerate(BERNOULLI, 1):
         total = total + b * term / math.factorial(2 * k)
@@ -291,16 +291,22 @@ def gammainc_pair(a: Array, x: Array) -> tuple[Array, Array]:
 
 
 def _series(a: Array, x: Array) -> Array:
-    total = np.ones_like(a)
-    term = np.ones_like(a)
-    n = a.copy()
+    result = np.empty_like(a)
+    active = np.arange(a.size)
+    total, term, n, z = np.ones_like(a), np.ones_like(a), a.copy(), x
     for _ in range(100_000):
-        n += 1
-        term = term * (x / n)
+        n = n + 1
+        term = term * (z / n)
         total = total + term
-        if np.all(term <= total * 1e-17):
-            break
-    return np.asarray(np.minimum(_prefactor(a, x) * total, 1.0))
+        done = ~(term > total * 1e-17)
+        if done.any():
+            result[active[done]] = total[done]
+            left = ~done
+            active, total, term, n, z = active[left], total[left], term[left], n[left], z[left]
+            if not active.size:
+                break
+    result[active] = total
+    return np.asarray(np.minimum(_prefactor(a, x) * result, 1.0))
 
 
 def _upper_small(a: Array, x: Array) -> Array:
@@ -320,12 +326,14 @@ def _upper_small(a: Array, x: Array) -> Array:
 def _fraction(a: Array, x: Array) -> Array:
     """The upper function by Legendre's continued fraction, evaluated by the modified method of Lentz."""
     tiny = 1e-300
-    b = x + 1 - a
+    result = np.empty_like(a)
+    active = np.arange(a.size)
+    p, b = a, x + 1 - a
     c = np.full_like(a, 1 / tiny)
     d = 1 / np.where(b == 0, tiny, b)
     h = d.copy()
     for i in range(1, 100_000):
-        n = -i * (i - a)
+        n = -i * (i - p)
         b = b + 2
         d = n * d + b
         d = np.where(np.abs(d) < tiny, tiny, d)
@@ -334,11 +342,110 @@ def _fraction(a: Array, x: Array) -> Array:
         d = 1 / d
         step = d * c
         h = h * step
-        if np.all(np.abs(step - 1) < 1e-16):
-            break
-    return np.asarray(np.minimum(_prefactor(a, x) * a * h, 1.0))
+        # What has converged leaves: more steps would only gather rounding.
+        done = ~(np.abs(step - 1) > 2e-16)
+        if done.any():
+            result[active[done]] = h[done]
+            left = ~done
+            active, p, b, c, d, h = active[left], p[left], b[left], c[left], d[left], h[left]
+            if not active.size:
+                break
+    result[active] = h
+    return np.asarray(np.minimum(_prefactor(a, x) * a * result, 1.0))
 
 
 def in_double(f: Any, dtype: np.dtype) -> Any:
     """A result computed in f64 as the dtype that is asked for."""
     return np.asarray(f).astype(dtype, copy=False)
+
+
+# Note [Jets]. Derivatives by a of the incomplete gamma functions are taken by truncated Taylor series in a: an array of coefficients, lowest first, in front of
+# the elements. Series, fraction and prefactor are the same formulas in this arithmetic.
+
+
+def _times(p: Array, q: Array) -> Array:
+    return np.stack([sum(p[i] * q[k - i] for i in range(k + 1)) for k in range(len(p))])
+
+
+def _inverse(p: Array) -> Array:
+    made = [1 / p[0]]
+    for k in range(1, len(p)):
+        made.append(-made[0] * sum(p[i] * made[k - i] for i in range(1, k + 1)))
+    return np.stack(made)
+
+
+def _exponential(p: Array) -> Array:
+    made = [np.exp(p[0])]
+    for k in range(1, len(p)):
+        made.append(sum(i * p[i] * made[k - i] for i in range(1, k + 1)) / k)
+    return np.stack(made)
+
+
+def _variable(a: Array, order: int) -> Array:
+    made = np.zeros((order + 1, *a.shape))
+    made[0] = a
+    if order:
+        made[1] = 1
+    return made
+
+
+def _prefactor_jet(a: Array, x: Array, order: int) -> Array:
+    """x ** a exp(-x) / gamma(a + 1)."""
+    logs = np.zeros((order + 1, *a.shape))
+    if order:
+        logs[1] = np.log(x) - digamma(a + 1)
+    for k in range(2, order + 1):
+        logs[k] = -polygamma(k - 1, a + 1) / math.factorial(k)
+    return _exponential(logs) * _prefactor(a, x)
+
+
+def gammainc_derivative(a: Array, x: Array, order: int, upper: bool) -> Array:
+    """The derivative by a, of an order, of the lower or upper regularised incomplete gamma function. See Note [Jets]."""
+    if order == 0:
+        return gammainc_pair(a, x)[upper]
+    a, x = np.broadcast_arrays(np.asarray(a, np.float64), np.asarray(x, np.float64))
+    shape = a.shape
+    a, x = a.ravel(), x.ravel()
+    result = np.full(a.shape, np.nan)
+    with np.errstate(all="ignore"):
+        good = (a > 0) & (x > 0) & np.isfinite(a) & np.isfinite(x)
+        result[(a > 0) & ((x == 0) | (x == np.inf))] = 0.0
+        series = good & ((x <= 1) | (x < a))
+        scale = float(math.factorial(order))
+        k = np.flatnonzero(series)
+        if k.size:
+            result[k] = scale * _series_jet(a[k], x[k], order)[order] * (-1.0 if upper else 1.0)
+        k = np.flatnonzero(good & ~series)
+        if k.size:
+            result[k] = scale * _fraction_jet(a[k], x[k], order)[order] * (1.0 if upper else -1.0)
+    return result.reshape(shape)
+
+
+def _series_jet(a: Array, x: Array, order: int) -> Array:
+    term = _variable(np.ones_like(a), 0)
+    term = np.concatenate([term, np.zeros((order, *a.shape))])
+    total = term
+    for n in range(1, 100_000):
+        term = _times(term, _inverse(_variable(a + n, order))) * x
+        total = total + term
+        if np.all(np.abs(term) <= np.abs(total) * 1e-17):
+            break
+    return _times(_prefactor_jet(a, x, order), total)
+
+
+def _fraction_jet(a: Array, x: Array, order: int) -> Array:
+    """Legendre's fraction from its far end: as many terms as make the last of it vanish."""
+    variable = _variable(a, order)
+    count = int(60 + 30 * math.sqrt(float(a.max())) + 400 / math.sqrt(float(np.minimum(x, 400.0).min())))
+
+    def denominator(i: int) -> Array:
+        made = -variable
+        made[0] += x + 2 * i + 1
+        return made
+
+    h = denominator(count)
+    for i in range(count, 0, -1):
+        top = variable * i
+        top[0] -= i * i
+        h = denominator(i - 1) + _times(top, _inverse(h))
+    return _times(_times(_prefactor_jet(a, x, order), variable), _inverse(h))

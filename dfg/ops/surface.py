@@ -189,7 +189,7 @@ class Surface:
         if v.shape == shape:
             return v
         lead = len(shape) - v.rank
-        kept = [k for k, d in enumerate(v.shape) if d != 1 or shape[lead + k] == 1]
+        kept = [k for k, d in enumerate(v.shape) if lead < 0 or d != 1 or shape[lead + k] == 1]
         if lead < 0 or any(self.graph.equal_sizes(v.shape[k], shape[lead + k]) is not True for k in kept):
             raise InferError(
                 "shape-mismatch", f"cannot broadcast {v.type} to shape [{', '.join(map(str, shape))}]", [(0, f"this is {v.type}")]

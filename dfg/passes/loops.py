@@ -14,10 +14,9 @@ from dfg.ops.base import bodies
 from dfg.ops.branch import cond, counted_scan, while_op
 from dfg.ops.leaf import trace, traced
 from dfg.ops.loop import scan
-from dfg.passes.planner import FAR, LOWERINGS, Region, writable
+from dfg.passes.region import FAR, LOWERINGS, Region, writable
 from dfg.plan import Branch, Carry, Loop, Step
 from dfg.types import TensorType
-
 
 _LOOPS = (scan, counted_scan, while_op)
 
@@ -26,7 +25,8 @@ def loop_parts(v: Value) -> tuple[Subgraph, DimLike, int, int, bool]:
     """Of any loop: body, length at most, carries, number of tensors gone through, direction."""
     if v.op is while_op:
         return v.attrs[1], v.attrs[2], v.attrs[3], 0, False
-    return v.attrs  # type: ignore[return-value]
+    body, length, carries, xs, reverse = v.attrs
+    return body, length, carries, xs, reverse
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from dfg.ops.base import OPS, const_scalar
 from dfg.ops.contract import split_subs
 from dfg.ops.movement import inverse
 from dfg.passes.layout import Strides, dense_strides, matrix, merged, plus
-from dfg.passes.planner import LOWERINGS, Region
+from dfg.passes.region import LOWERINGS, Region
 from dfg.types import I64, TensorType
 
 # --- contraction -------------------------------------------------------------------------------------------------------------------
@@ -36,8 +36,8 @@ class _Side:
         a = merged([sizes[c] for c in first], [self.strides[c] for c in first])
         b = merged([sizes[c] for c in second], [self.strides[c] for c in second])
         if not first or not second:
-            line = b if not first else a
-            group = second if not first else first
+            line = a if first else b
+            group = first if first else second
             return line is not None and (plus(line) or all(sizes[c] == 1 for c in group) or not group)
         one_a, one_b = all(sizes[c] == 1 for c in first), all(sizes[c] == 1 for c in second)
         return matrix(a, b, 1 if one_a else 2, 1 if one_b else 2)
@@ -257,9 +257,11 @@ def _power(r: Region, v: Value, p: int) -> None:
     """Constant exponents that are cheaper as something else."""
     x, e = v.operands
     k = const_scalar(e)
-    kernel = {2: "square", 3: "cube"}.get(k) if k is not None else None  # type: ignore[call-overload]
+    squares: dict[float, str] = {2: "square", 3: "cube"}
+    kernel = squares.get(k) if k is not None else None
     if kernel is None and v.dtype.floating and k is not None:
-        kernel = {0.5: "sqrt", 1: "copy", -1: "reciprocal"}.get(k)
+        roots: dict[float, str] = {0.5: "sqrt", 1: "copy", -1: "reciprocal"}
+        kernel = roots.get(k)
     if kernel is None and not v.dtype.floating and (k is None or k < 0):
         # NumPy raises where an exponent of integers is negative.
         operands = tuple([r.array(o) for o in v.operands])

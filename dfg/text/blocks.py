@@ -3,7 +3,7 @@
 What is projected of such a value besides its results (traces, which differentiation asks for) is yielded or given by a branch as well. What has no form of its own
 is made of `scan` and `if`: a scan of which only the first steps run, a `while` of which every step is kept.
 
-Each form is a generator that gives the generators of the bodies it holds, so that nesting costs no recursion; see `readable.drive`.
+Each form is a generator that gives the generators of the bodies it holds, so that nesting costs no recursion; see `scope.drive`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dfg.ir import Graph, Subgraph, Value
-from dfg.text.forms import filled, size_text, typed
+from dfg.text.convert import filled, size_text, typed
 from dfg.text.term import Level, Term, atom
 from dfg.types import TensorType
 
 if TYPE_CHECKING:
-    from dfg.text.readable import Scope
+    from dfg.text.scope import Scope
 
 Steps = Generator[Any, None, None]
 IDENTIFIER: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
@@ -316,25 +316,31 @@ def guarded(
 
 
 def custom(w: Scope, v: Value) -> Steps:
-    """`def rule(y0, a, b) = y0 with vjp(ct, y) { … }` above, and its call here."""
+    """`def rule(y0, a, b) = y0 with vjp(ct, y) { … }` above, and its call here. A parameter that is the value itself is not passed twice."""
     rule, params, flows = v.attrs
     program = w.program
     name = program.function_name()
     inner = w.inside(rule.graph, 1, {name})
+    inner.labels = {i: [n.rpartition(".")[2] for n in found] for i, found in inner.labels.items()}
+    given = [*range(params), *range(params + 2, len(rule.inputs))]
+    """The inputs of the rule that are arguments of the call; between them stand the cotangent and the result."""
+    same = next((k for k, o in zip(given, v.operands[1:], strict=True) if o is v.operands[0]), None)
+    own = inner.fresh("value") if same is None else ""
     names = {}
-    own = inner.fresh("value")
     for k, a in enumerate(rule.inputs):
         hint = "ct" if k == params else "y" if k == params + 1 else None
         names[k] = inner.choose(a) if a.index in inner.labels else inner.fresh(hint)
         inner.remember(a, names[k])
     yield values(inner, rule.outputs)
-    given = [names[k] for k in range(len(rule.inputs)) if k not in (params, params + 1)]
-    cotangents = ["none", *[typed(inner, o).text for o in rule.outputs[:flows]], *["none"] * (len(given) - flows)]
-    inner.line(f"({', '.join(cotangents)})")
-    program.definitions += [
-        f"def {name}({', '.join([own, *given])}) = {own} with vjp({names[params]}, {names[params + 1]}) {{", *inner.lines, "}"]
-    arguments = ", ".join([typed(w, o).text for o in v.operands])
-    w.terms[v.index] = Term(f"{name}({arguments})", Level.POST, v.dtype, v.shape)
+    flowing = {k: typed(inner, o).text for k, o in enumerate(rule.outputs[:flows])}
+    rest = [k for k in given if k != same]
+    first = names[same] if same is not None else own
+    cotangents = [flowing.get(same, "none") if same is not None else "none", *[flowing.get(k, "none") for k in rest]]
+    inner.line(f"({', '.join(cotangents)})" if len(cotangents) > 1 else cotangents[0])
+    head = f"def {name}({', '.join([first, *[names[k] for k in rest]])}) = {first} with vjp({names[params]}, {names[params + 1]}) {{"
+    program.definitions += [head, *inner.lines, "}"]
+    passed = [v.operands[0], *[o for k, o in zip(given, v.operands[1:], strict=True) if k != same]]
+    w.terms[v.index] = Term(f"{name}({', '.join([typed(w, o).text for o in passed])})", Level.POST, v.dtype, v.shape)
 
 
 BLOCKS: Final[dict[str, Callable[[Scope, Value], Steps]]] = {

@@ -17,8 +17,7 @@ recurses: not over deep graphs, nor over nested loops, whose bodies are written 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,21 +27,13 @@ from dfg.diagnostics import InternalError
 from dfg.dims import Dim
 from dfg.dims import names as dim_names
 from dfg.ir import Graph, Subgraph, Value
-from dfg.text.blocks import BLOCKS, TEST_LONG, Steps, Unfit
-from dfg.text.forms import dtyped, sizes, term_of, typed
-from dfg.text.term import Level, Term, as_float, atom
+from dfg.text.convert import dtyped, sizes, typed
+from dfg.text.scope import Scope, drive
+from dfg.text.term import as_float
 from dfg.text.words import name_is_plain
-from dfg.types import F32, F64, DType, TensorType
+from dfg.types import DTYPES, F32, F64, DType, TensorType
 
-LONG: Final = 100
-"""A longer text is bound to a name."""
-SHORT: Final = 24
-"""A text of at most this length is repeated rather than bound."""
-LARGE: Final = 64
-"""A constant of more elements goes into a file, where there is one."""
 LEAVES: Final = ("input", "param", "state")
-_IDENTIFIER: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
-_T_NAME: Final = re.compile(r"t\d+")
 
 
 
@@ -52,218 +43,34 @@ def readable(
     file: str = "constants.npz",
     default_float: DType | None = None,
     source: Graph | None = None,
+    defaults: Mapping[str, Value] | None = None,
+    hints: Mapping[str, int] | None = None,
 ) -> str:
     """A program whose outputs, updates and initial values are those of the graph. With `arrays`, constants of more than 64 elements are put there
     by key and print as `load("file:key")`. The default float is f32 if the graph has no f64, unless it is given. `source` is the graph that this one
-    was made from: passes drop an input that no value needs, but whose type binds a size, or a state that is only written; these are declared as in it."""
+    was made from: passes drop an input that no value needs, but whose type binds a size, or a state that is only written; these are declared as in it.
+    `defaults` are the values of inputs that are not fed, `hints` the usual sizes."""
     hidden: frozenset[str] = frozenset()
+    wrapped: frozenset[str] = frozenset()
     while True:
         kept = dict(arrays) if arrays is not None else None
-        printer = _Program(graph, source or graph, kept, file, default_float or _default_float(graph), hidden)
+        printer = Program(graph, source or graph, kept, file, default_float or _default_float(graph), hidden)
+        printer.defaults, printer.hints, printer.wrapped = defaults or {}, hints or {}, wrapped
         text = printer.run()
-        clash = printer.used & printer.bound
-        if printer.fixed & printer.used:
-            raise InternalError(f"the function `{min(printer.fixed & printer.used)}` is needed, and a declaration of that name hides it")
-        if clash <= hidden:
+        # A name that the program binds hides a function that the text calls: it is bound under another name. A declared name stays, and
+        # the function gets another name above it.
+        declared, bound = printer.used & printer.fixed, printer.used & printer.bound
+        if declared <= wrapped and bound <= hidden | printer.fixed:
             if arrays is not None and kept is not None:
                 arrays.update(kept)
             return text
-        # A name of the program hides a function that the text calls: print it under another name.
-        hidden |= clash
+        wrapped |= declared
+        hidden |= bound - printer.fixed
 
 
 def _default_float(graph: Graph) -> DType:
     dtypes = {v.dtype for g in _graphs(graph) for v in g.values if isinstance(v.type, TensorType)}
     return F32 if F32 in dtypes and F64 not in dtypes else F64
-
-
-class Scope:
-    """One graph being written into one block: what its values are called, and the lines so far. A form's `Writer`."""
-
-    def __init__(self, program: _Program, graph: Graph, depth: int, taken: Iterable[str]) -> None:
-        self.program = program
-        self.graph = graph
-        self.default_float = program.default_float
-        self.terms: dict[int, Term] = {}
-        self.bound: dict[int, str] = {}
-        """The names of values that have one."""
-        self.taken: set[str] = set(taken)
-        self.lines: list[str] = []
-        self.indent = "  " * depth
-        self.depth = depth
-        self.labels: dict[int, list[str]] = {}
-        for name, v in graph.names.items():
-            self.labels.setdefault(v.index, []).append(name)
-        self.wanted: dict[int, list[str]] = {}
-        self.projections: dict[int, list[Value]] = {}
-        self.preset: dict[int, Term] = {}
-        self.uses: list[int] = []
-        self.counter = 0
-        self.inline = False
-        """Whether nothing may be bound: the head of a `while` has no place for it."""
-
-    def inside(self, graph: Graph, depth: int, taken: Iterable[str]) -> Scope:
-        """A scope for a body."""
-        return Scope(self.program, graph, depth, {*taken, *self.program.dims})
-
-    # --- what forms ask
-
-    def use(self, function: str) -> str:
-        self.program.used.add(function)
-        return function
-
-    def is_plain(self, v: Value) -> bool:
-        return v.index not in self.bound
-
-    def named(self, v: Value) -> str:
-        if v.index not in self.bound:
-            if self.inline:
-                raise Unfit
-            self.bind(v)
-        return self.bound[v.index]
-
-    # --- names
-
-    def fresh(self, hint: str | None = None) -> str:
-        if hint is not None and self.free(hint):
-            self.taken.add(hint)
-            return hint
-        while True:
-            self.counter += 1
-            name = f"t{self.counter}"
-            if self.free(name):
-                self.taken.add(name)
-                return name
-
-    def free(self, name: str) -> bool:
-        return name_is_plain(name) and name not in self.taken and name not in self.program.reserved and name not in self.program.hidden
-
-    def choose(self, v: Value) -> str:
-        """The name that a value is bound to: the program's first for it if it can be had."""
-        for name in self.labels.get(v.index, ()):
-            if name_is_plain(name) and name not in self.taken and name not in self.program.hidden and self.may_bind(name, v):
-                self.taken.add(name)
-                return name
-        for name in self.labels.get(v.index, ()):
-            if name in self.program.hidden and self.free(f"{name}_"):
-                self.taken.add(f"{name}_")
-                return f"{name}_"
-        return self.fresh(self.graph.hints.get(v.index))
-
-    def may_bind(self, name: str, v: Value) -> bool:
-        """No name of a size or of another output."""
-        return name not in self.program.dims and (self.depth > 0 or self.graph.roots.outputs.get(name, v) is v)
-
-    def bind(self, v: Value, term: Term | None = None) -> None:
-        """Write `name = …` for a value now."""
-        made = term or typed(self, v)
-        name = self.choose(v)
-        self.line(f"{name} = {made.text}")
-        self.remember(v, name, made.static)
-
-    def remember(self, v: Value, name: str, static: bool = False) -> None:
-        self.bound[v.index] = name
-        self.program.bound.add(name)
-        self.terms[v.index] = atom(name, v.dtype, v.shape, static)
-
-    def aliases(self, v: Value) -> None:
-        """Further names of the program for a value that is bound."""
-        for name in self.labels.get(v.index, ()):
-            if name != self.bound.get(v.index) and name not in self.taken and name not in self.program.hidden and name_is_plain(name) and (
-                    self.may_bind(name, v)):
-                self.taken.add(name)
-                self.program.bound.add(name)
-                self.line(f"{name} = {self.bound[v.index]}")
-
-    def line(self, text: str) -> None:
-        self.lines.append(self.indent + text)
-
-    # --- values
-
-    def prepare(self, roots: Sequence[Value]) -> list[Value]:
-        """The values that `roots` need; counts the places where each is written if it is written where it is used."""
-        live = self.graph.live(roots)
-        self.uses = [0] * len(self.graph.values)
-        for r in roots:
-            self.uses[r.index] += 1
-        for v in reversed(live):
-            if v.op.name in ("part", "trace"):
-                self.projections.setdefault(v.operands[0].index, []).append(v)
-            passes = self.uses[v.index] if self.transparent(v) else 1
-            for o in v.operands:
-                self.uses[o.index] += passes
-        return live
-
-    def transparent(self, v: Value) -> bool:
-        """Whether a value is usually no text of its own."""
-        return v.op.name == "broadcast" or (v.op.name == "cast" and v.index in self.graph.casts)
-
-    def emit(self, v: Value) -> Steps:
-        """Give a value its term, and a name if it needs one."""
-        name = v.op.name
-        if v.index in self.terms:
-            pass
-        elif v.index in self.preset:
-            self.terms[v.index] = self.preset.pop(v.index)
-        elif name in BLOCKS:
-            yield from BLOCKS[name](self, v)
-            if v.index not in self.terms:
-                return
-        elif name in ("vjp", "jacobian"):
-            return  # written for each target where its part is used
-        elif not isinstance(v.type, TensorType):
-            self.several(v)
-            return
-        elif name == "constant" and self.program.arrays is not None and v.attrs[0].array.size > LARGE:
-            self.program.load(v, self)
-        elif name == "pin":
-            self.terms[v.index] = typed(self, v.operands[0])
-            self.bind(v, self.terms[v.index])
-        else:
-            self.terms[v.index] = term_of(self, v)
-        if v.index not in self.bound and self.must_bind(v):
-            term = self.terms[v.index]
-            if v.index in self.labels or term.dtype is None:
-                self.bind(v)
-            else:  # a helper keeps the loose shape: it is stretched where it is used
-                text_name = self.fresh(self.graph.hints.get(v.index))
-                self.line(f"{text_name} = {term.text}")
-                self.bound[v.index] = text_name
-                self.program.bound.add(text_name)
-                self.terms[v.index] = atom(text_name, term.dtype, term.shape, term.static)
-        if v.index in self.bound:
-            self.aliases(v)
-
-    def must_bind(self, v: Value) -> bool:
-        if v.index in self.wanted:
-            return False  # an output binds it
-        if self.inline:
-            if len(self.terms[v.index].text) > TEST_LONG:
-                raise Unfit
-            return False
-        if v.index in self.labels and v.op.name != "arg":
-            return any(name_is_plain(name) for name in self.labels[v.index])
-        term = self.terms[v.index]
-        if term.level is Level.ATOM and len(term.text) <= SHORT:
-            return False
-        size = len(term.text)
-        return size > LONG or (size > SHORT and self.uses[v.index] > 1)
-
-    def several(self, v: Value) -> None:
-        """An op with several results, by the call of its function: `q, r = qr(x)`."""
-        from dfg.text.forms import call_text
-
-        text = call_text(self, v)
-        parts = {p.attrs[0]: p for p in self.projections.get(v.index, ()) if p.op.name == "part"}
-        targets = []
-        for k in range(len(v.type.items)):
-            if k in parts:
-                name = self.choose(parts[k])
-                self.remember(parts[k], name)
-                targets.append(name)
-            else:
-                targets.append("_")
-        self.line(f"{', '.join(targets)} = {text}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +82,10 @@ class _Declaration:
 
 def _declared(v: Value) -> bool:
     return v.op.leaf and v.op.name in LEAVES
+
+
+def _static(value: object) -> str:
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _nothing(t: TensorType) -> str:
@@ -311,7 +122,7 @@ def _used_sizes(graph: Graph) -> set[str]:
     return found
 
 
-class _Program:
+class Program:
     """One printing of a whole graph. `hidden` are names of the program that must not be bound, because they hide functions that the text calls."""
 
     def __init__(
@@ -330,6 +141,10 @@ class _Program:
         self.dims: set[str] = set()
         self.reserved: set[str] = set()
         """The names that the program gives: helpers take others."""
+        self.defaults: Mapping[str, Value] = {}
+        self.hints: Mapping[str, int] = {}
+        self.wrapped: frozenset[str] = frozenset()
+        """Functions that a declared name hides."""
         self.constants: list[str] = []
         self.definitions: list[str] = []
 
@@ -342,6 +157,43 @@ class _Program:
             if name not in self.reserved and name not in self.fixed:
                 self.reserved.add(name)
                 return name
+
+    def other_name(self, function: str) -> str:
+        name = f"{function}_"
+        while name in self.reserved or name in self.fixed:
+            name += "_"
+        return name
+
+    def wrappers(self) -> list[str]:
+        """Definitions above everything, where no declaration hides what they call."""
+        from dfg.ops.surface import FUNCTIONS
+
+        lines = []
+        for name in sorted(self.wrapped):
+            function = FUNCTIONS.get(name)
+            parameters = list(function.signature.parameters.values()) if function is not None else []
+            if name in ("inf", "nan"):
+                lines.append(f"const {self.other_name(name)} = {name}")
+            elif name in DTYPES:
+                lines.append(f"def {self.other_name(name)}(x) = {name}(x)")
+            elif function is None or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+                raise InternalError(f"`{name}` is needed, and a declaration of that name hides it: rename the declaration")
+            else:
+                head = ", ".join([p.name if p.default is p.empty else f"{p.name} = {_static(p.default)}" for p in parameters])
+                given = ", ".join([p.name if p.default is p.empty else f"{p.name}={p.name}" for p in parameters])
+                lines.append(f"def {self.other_name(name)}({head}) = {name}({given})")
+        return lines
+
+    def default(self, name: str) -> str:
+        """The value of an input that is not fed, written where it is declared."""
+        value = self.defaults[name]
+        printer = Program(value.graph, value.graph, None, self.file, self.default_float, self.hidden)
+        top = Scope(printer, value.graph, 0, ())
+        top.inline = True
+        for u in top.prepare([value]):
+            drive(top, u)
+        self.used |= printer.used
+        return printer.initial(top, value, value.type)
 
     def run(self) -> str:
         graph = self.graph
@@ -357,6 +209,8 @@ class _Program:
         self.fixed = {*(d.name for d in leaves), *self.dims}
         top = Scope(self, graph, 0, self.fixed)
         lines = [f"default {self.default_float}"] if self.default_float is not F64 else []
+        lines += self.wrappers()
+        lines += [f"dim {name} ~ {size}" for name, size in self.hints.items() if name in self.dims]
         lines += [f"dim {f}" for f in graph.facts.declared if dim_names(f.lhs) | dim_names(f.rhs) <= self.dims]
         for name, v in own.items():
             top.remember(v, name)
@@ -428,10 +282,16 @@ class _Program:
             d = todo[k]
             first = self.graph.roots.initials.get(d.name)
             same = 1
-            if first is None and d.kind == "input":
-                while k + same < len(todo) and todo[k + same].type == d.type:
+            if first is not None:
+                tail = f" = {self.initial(top, first, d.type)}"
+            elif d.name in self.defaults:
+                tail = f" = {self.default(d.name)}"
+            elif d.kind != "input":
+                tail = f" = {_nothing(d.type)}"
+            else:
+                tail = ""
+                while k + same < len(todo) and todo[k + same].type == d.type and todo[k + same].name not in self.defaults:
                     same += 1
-            tail = f" = {self.initial(top, first, d.type)}" if first is not None else "" if d.kind == "input" else f" = {_nothing(d.type)}"
             shape = sizes(top, d.type.shape) if d.type.shape else ""
             top.line(f"{d.kind} {', '.join([x.name for x in todo[k : k + same]])} : {d.type.dtype}{shape}{tail}")
             k += same
@@ -457,12 +317,17 @@ class _Program:
         return outputs
 
     def finish(self, top: Scope, outputs: list[tuple[str, Value]]) -> None:
-        """The outputs, in order, then the updates."""
+        """The outputs, in order, then the updates. An output that hides a function is exported when everything is computed."""
+        if any(name in self.hidden for name, _ in outputs):
+            for root in [*(v for _, v in outputs), *self.graph.roots.updates.values()]:
+                if root.index not in top.bound:
+                    top.bind(root)
         pending: list[str] = []
-        for name, v in [*outputs, ("", None)]:
+        ends: list[tuple[str, Value | None]] = [*outputs, ("", None)]
+        for name, v in ends:
             if v is not None and not name_is_plain(name):
                 raise InternalError(f"the output {name!r} cannot be written: rename it")
-            if v is not None and (top.bound.get(v.index) == name or (name in self.bound and self.graph.names.get(name) is v)):
+            if v is not None and top.bound.get(v.index) == name:
                 pending.append(name)
                 continue
             if pending:
@@ -474,8 +339,8 @@ class _Program:
                 self.bound.add(name)
                 if v.index not in top.bound:
                     top.remember(v, name)
-        for name, v in self.graph.roots.updates.items():
-            top.line(f"update {name} = {typed(top, v).text}")
+        for name, new in self.graph.roots.updates.items():
+            top.line(f"update {name} = {typed(top, new).text}")
 
     def load(self, v: Value, scope: Scope) -> None:
         """A large constant, from a file beside the text."""
@@ -492,22 +357,3 @@ class _Program:
 
 def _shape(scope: Any, v: Value) -> str:
     return sizes(scope, v.shape) if v.shape else ""
-
-
-def drive(scope: Scope, v: Value) -> None:
-    """Emit a value, and the bodies that it holds, whatever their depth. What a body raises reaches the form that holds it."""
-    stack: list[Steps] = [scope.emit(v)]
-    problem: BaseException | None = None
-    while stack:
-        try:
-            inner = stack[-1].throw(problem) if problem is not None else next(stack[-1])
-            problem = None
-            stack.append(inner)
-        except StopIteration:
-            problem = None
-            stack.pop()
-        except Unfit as u:
-            stack.pop()
-            if not stack:
-                raise
-            problem = u

@@ -302,7 +302,7 @@ def random_loop(rng: np.random.Generator, m: Make, pool: list[Value], depth: int
         elif kind == 4:
             values.extend(v for v in random_cond(rng, body.inner, values, depth + 1) if v.rank <= 1)
         elif kind == 7 and depth < 2 and rng.random() < 0.5:
-            values.extend(v for v in random_loop(rng, body.inner, [v for v in values], depth + 1) if v.rank <= 2)
+            values.extend(v for v in random_loop(rng, body.inner, list(values), depth + 1) if v.rank <= 2)
     carried = []
     for a in starts:
         options = [v for v in values if v.type == a.type]

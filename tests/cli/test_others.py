@@ -148,6 +148,12 @@ def test_a_picture_that_cannot_be_written(dfg, lesson: str) -> None:
         assert "Traceback" not in ended.err
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.dfg")), ids=lambda path: path.name)
+def test_every_example_is_right(dfg, path: Path) -> None:
+    ended = dfg("check", path)
+    assert (ended.code, ended.err) == (0, "")
+
+
 def test_the_readmes_first_command() -> None:
     readme = (ROOT / "README.md").read_text()
     block = readme.split("```sh\n")[1].split("```")[0]

@@ -219,7 +219,13 @@ def builtin(lo: Lowering, node: s.Call, name: str, given: Sequence[Given], scope
             kwargs[g.keyword.text] = made
         else:
             args.append(made)
-    return lo.emit(name, args, node.func.span, node, operands, scope, kwargs, named)
+    try:
+        return lo.emit(name, args, node.func.span, node, operands, scope, kwargs, named)
+    except TypeError:
+        odd = next((g for p, g in rows if isinstance(g.thing, DType | str) and (p is None or role(p) in ("static", "size", "shape"))), None)
+        if odd is None:
+            raise
+        lo.fail("bad-argument", f"`{name}` takes numbers here, and this is {describe(odd.thing)}", odd.node)
 
 
 def check_keyword(lo: Lowering, name: str, g: Given, by_name: dict[str, inspect.Parameter]) -> inspect.Parameter:

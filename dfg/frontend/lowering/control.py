@@ -224,8 +224,6 @@ def join_types(lo: Lowering, start: Start, thing: Thing, made: Traced) -> list[T
     result: list[TensorType | None] = []
     for t, (path, leaf) in zip(start.types, leaves(start.thing), strict=True):
         new = after[path]
-        if isinstance(new, ListThing):
-            new = lo.array(new, start.node)
         r = leaf_type(new)
         if r is None and isinstance(new, Literal):
             default = lo.cx.default(new.kind)
@@ -316,7 +314,7 @@ def scan(lo: Lowering, node: s.Scan, scope: Scope) -> Gen:
     starts: list[Start] = yield read_carries(lo, node.carries, scope)
     xs = [(name, thing, values) for name, (thing, values) in zip(node.names, found, strict=True)]
     made: Traced = yield settled_body(lo, node, scope, starts, xs)
-    yields = [lo.array(y, node) if isinstance(y, ListThing) else y for y in made.yields]
+    yields = made.yields
     if not starts and not yields:
         lo.fail("missing-result", "this `scan` gives nothing", node, help="yield a value, or carry one: `scan x_t in x { yield f(x_t) }`")
     outer, lo.region = lo.region, made.region
@@ -420,6 +418,10 @@ def if_(lo: Lowering, node: s.If, scope: Scope) -> Gen:
                 result = yield block, scope
             else:
                 result = yield run_block(lo, block, Scope(scope, lo.infos[id(block)]))
+            if isinstance(result, ListThing):
+                result = lo.array(result, block)
+            elif isinstance(result, TupleThing):
+                result = TupleThing(tuple(lo.array(item, block) if isinstance(item, ListThing) else item for item in result.items))
         finally:
             lo.region = outer
         sides.append((region, result))
@@ -541,7 +543,7 @@ def for_(lo: Lowering, node: s.For, scope: Scope) -> Gen:
     stacks = []
     for k in range(len(rows[0]) if rows else 0):
         column = [row[k] for row in rows]
-        stacks.append(join_array(lo, [lo.array(c, node) if isinstance(c, ListThing) else c for c in column], ListThing(tuple(column)), node))
+        stacks.append(join_array(lo, column, ListThing(tuple(column)), node))
     if not current and not stacks:
         lo.fail("missing-result", "this loop gives nothing", node)
     return results([*current, *stacks])
@@ -558,7 +560,7 @@ def same_carry(lo: Lowering, start: Start, old: Thing, new: Thing, scope: Scope,
         )
     table = dict(leaves(new))
     for path, leaf in leaves(old):
-        a, b = (lo.array(t, start.node) if isinstance(t, ListThing) else t for t in (leaf, table[path]))
+        a, b = leaf, table[path]
         if not (is_tensor(a) and is_tensor(b)):
             continue
         lead = len(b.shape) - len(a.shape)

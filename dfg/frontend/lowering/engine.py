@@ -77,6 +77,18 @@ class Loader(Protocol):
         """The array of `load("table.npy")` or `load("file.npz:key")`. Raises `UserError`."""
 
 
+def weighing(operands: Sequence[tuple[s.Node | None, Thing]]) -> str | None:
+    """What a vector beside a matrix was probably meant to be."""
+    if len(operands) != 2:
+        return None
+    for (node, thing), (other_node, other) in (operands, operands[::-1]):
+        if not (isinstance(node, s.Name) and isinstance(other_node, s.Name) and isinstance(thing, Value) and isinstance(other, Value)):
+            return None
+        if (thing.rank, other.rank) == (1, 2):
+            return f"if `{node.text}` weighs the rows of `{other_node.text}`, give it {other.shape[1]} elements"
+    return None
+
+
 class Region:
     """A graph under construction. In a body, `args` are its arguments so far, and `captures` maps values of outer regions to them."""
 
@@ -129,6 +141,8 @@ class Lowering:
     params: dict[str, Thing] = field(default_factory=dict)
     later_params: dict[str, s.Name] = field(default_factory=dict)
     prelude: dict[str, Any] | None = None
+    parsed: dict[int, tuple[s.File, tuple[Any, ...]]] = field(default_factory=dict)
+    """The trees of used files, by the identity of their sources."""
     file: s.File | None = None
     quiet: int = 0
     """Above 0 while something is lowered only to learn its type: nothing is told."""
@@ -304,6 +318,8 @@ class Lowering:
                     labels.append(label)
         fix = None
         help = e.help
+        if help is None and e.code == "shape-mismatch" and e.message.startswith("cannot broadcast"):
+            help = weighing(operands)
         if e.dim_fact is not None:
             fix = self.fact_fix(e.dim_fact)
             help = help or f"if this always holds, say so: `{e.dim_fact}`; it is verified when sizes arrive"
@@ -511,7 +527,7 @@ class Lowering:
     def elementwise(self, name: str) -> bool:
         """Whether a surface function acts element by element, hence leaf by leaf on records."""
         f = FUNCTIONS.get(name)
-        return f is not None and (f.fold is not None or name in LEAFWISE)
+        return f is not None and (f.fold is not None or name in LEAFWISE or (name in OPS and OPS[name].elementwise))
 
 
 LEAFWISE: Final = frozenset(

@@ -239,7 +239,10 @@ def compare(lo: Lowering, node: s.Compare, scope: Scope) -> Gen:
     ):
         if node.op not in ("==", "!="):
             lo.fail("wrong-type", f"`{node.op}` compares numbers", at)
-        same = left is right if left is None or right is None or isinstance(left, DType) else left == right
+        words = isinstance(left, str) and isinstance(right, str)
+        if not words and not (left is None or right is None) and not (isinstance(left, DType) and isinstance(right, DType)):
+            lo.fail("wrong-type", f"{describe(left)} is not compared with {describe(right)}", at)
+        same = left == right if words else left is right
         return known(same if node.op == "==" else not same)
     for thing, n in zip(things, nodes, strict=True):
         check_operand(lo, thing, n, node.op)

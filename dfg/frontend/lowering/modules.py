@@ -71,9 +71,21 @@ def prelude_closure(lo: Lowering, name: str) -> Closure | None:
     return bound.thing if bound is not None and isinstance(bound.thing, Closure) else None
 
 
+def parsed(lo: Lowering, source: Source) -> tuple[s.File, tuple[Any, ...]]:
+    """A module's tree. The loader knows its sources by identity, so the tree keeps the one that it gave; the standard library is parsed once for all."""
+    if source.name.startswith("std/"):
+        return parsed_std(source.name, source.text)
+    found = lo.parsed.get(id(source))
+    if found is None:
+        from dfg.frontend.parser import parse
+
+        sink = Sink()
+        found = lo.parsed[id(source)] = (parse(source, sink), tuple(sink.items))
+    return found
+
+
 @cache
-def parsed(name: str, text: str) -> tuple[s.File, tuple[Any, ...]]:
-    """A module's tree: parsed once for each text."""
+def parsed_std(name: str, text: str) -> tuple[s.File, tuple[Any, ...]]:
     from dfg.frontend.parser import parse
 
     sink = Sink()
@@ -84,7 +96,7 @@ def read_module(lo: Lowering, key: str, source: Source) -> Gen:
     """A module from its text: its functions and constants in a scope of its own."""
     from dfg.frontend.lowering.program import declare_const
 
-    tree, problems = parsed(source.name, source.text)
+    tree, problems = parsed(lo, source)
     for item in problems:
         if not lo.quiet:
             lo.sink.add(item)

@@ -17,6 +17,7 @@ from dfg.diagnostics import Diagnostic, Fix, Label, Sink, UserError, in_order
 from dfg.diagnostics.codes import nearest
 from dfg.dims import Binder, Dim, DimLike, Facts, named, names
 from dfg.frontend import syntax as s
+from dfg.frontend.exact import is_exact, lower_exact
 from dfg.frontend.lowering import control, derivatives, expressions
 from dfg.frontend.lowering.blocks import bound_names, check_storable, match, run_statement
 from dfg.frontend.lowering.blocks import expressions as several
@@ -93,6 +94,8 @@ class Lowered:
 
 def lower(file: s.File, sink: Sink, load: Loader | None = None) -> Lowered:
     """The graph of a file. What is wrong is added to the sink; names that depend on it are left out of the result."""
+    if is_exact(file):
+        return lower_exact(file, sink, None if load is None else lambda where: load.array(where, file.source))
     lo = Lowering(sink, StdLoader() if load is None else load)
     lo.file = file
     return lo.drive(lower_file(lo, file))  # type: ignore[no-any-return]
@@ -103,7 +106,10 @@ def load_text(text: str, name: str = "<string>", load: Loader | None = None) -> 
     from dfg.frontend.parser import parse
 
     sink = Sink()
-    lowered = lower(parse(Source(name, text), sink), sink, load)
+    file = parse(Source(name, text), sink)
+    if sink.errors:
+        raise UserError(in_order(sink.items))  # the lowering would only follow a wrong tree
+    lowered = lower(file, sink, load)
     if sink.errors:
         raise UserError(in_order(sink.items))
     return lowered
