@@ -53,7 +53,7 @@ def run_trace(trace: Any, arrays: Mapping[str, Any]) -> Mapping[str, Any]:
     fn = _COMPILED.get(trace)
     if fn is None:
         fn = _COMPILED[trace] = compile(program_of(trace))
-    return fn(**{name: x for name, x in arrays.items() if name in fn.inputs})  # type: ignore[no-any-return]
+    return fn(**{name: x for name, x in arrays.items() if name in fn.inputs})
 
 
 def picture(tensor: Any) -> dict[str, str]:

@@ -87,7 +87,9 @@ def test_marks(text: str, code: str, primary: str, labels: list[str]) -> None:
 @pytest.mark.parametrize("name", [n for n, c in CODES.items() if n in ("unpinned-target", "late-fact", "escaped-value")])
 def test_the_examples_of_the_codes(name: str) -> None:
     entry = CODES[name]
-    start = 'w, xs = dfg.param("w", "f64", 0.5), dfg.input("xs", "f64[3]")\n' + ("" if name == "late-fact" else 'x = dfg.input("x", "f64[3]")\n')
+    start = 'w, xs = dfg.param("w", "f64", 0.5), dfg.input("xs", "f64[3]")\n' + (
+        "" if name == "late-fact" else 'x = dfg.input("x", "f64[3]")\n'
+    )
     _, d = diagnosed(start + entry.failing)
     assert d.code == name
     with pytest.raises(AssertionError, match="not refused"):
@@ -196,5 +198,9 @@ def test_every_code_is_in_the_table() -> None:
     folder = Path(b.__file__).parent
     for path in folder.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Bad", "refuse", "error") and isinstance(node.args[0], ast.Constant):
+            if (
+                isinstance(node, ast.Call)
+                and ast.unparse(node.func) in ("Bad", "refuse", "error")
+                and isinstance(node.args[0], ast.Constant)
+            ):
                 assert node.args[0].value in CODES, (path, node.lineno)

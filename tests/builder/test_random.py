@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 import dfg.frontend.builder as b
 
-UNARY = [np.exp, np.tanh, np.sin, np.cos, np.negative, lambda x: np.sqrt(x * x + 1), lambda x: x.T.T, lambda x: np.flip(x, axis=0), lambda x: x[::-1, 1:]]
+UNARY = [
+    np.exp,
+    np.tanh,
+    np.sin,
+    np.cos,
+    np.negative,
+    lambda x: np.sqrt(x * x + 1),
+    lambda x: x.T.T,
+    lambda x: np.flip(x, axis=0),
+    lambda x: x[::-1, 1:],
+]
 BINARY = [
     np.add,
     np.subtract,
@@ -25,7 +35,12 @@ BINARY = [
     lambda x, y: np.einsum("ij,ij->j", x, y),
     lambda x, y: np.stack([x, y])[0],
 ]
-REDUCE = [lambda x: np.sum(x, axis=0, keepdims=True), lambda x: np.mean(x, axis=1, keepdims=True), lambda x: x.max(axis=0), lambda x: x.reshape(-1)]
+REDUCE = [
+    lambda x: np.sum(x, axis=0, keepdims=True),
+    lambda x: np.mean(x, axis=1, keepdims=True),
+    lambda x: x.max(axis=0),
+    lambda x: x.reshape(-1),
+]
 
 
 @st.composite
@@ -76,7 +91,9 @@ def test_random_expressions(steps: list[tuple[int, int, int, int]], seed: int) -
     direction = rng.normal(size=(3, 3))
     with np.errstate(all="ignore"):
         sides = [
-            sum((v * 0.1).sum() for v in build(steps, [arrays[0] + s * 1e-6 * direction, *arrays[1:]])[3:]) if steps else (arrays[0] + s * 1e-6 * direction).sum()
+            sum((v * 0.1).sum() for v in build(steps, [arrays[0] + s * 1e-6 * direction, *arrays[1:]])[3:])
+            if steps
+            else (arrays[0] + s * 1e-6 * direction).sum()
             for s in (1, -1)
         ]
     slope = (sides[0] - sides[1]) / 2e-6
