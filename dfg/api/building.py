@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from dfg.api.program import Program
 from dfg.diagnostics import UserError, error
 from dfg.frontend import builder as b
+from dfg.passes.vmap import vectorise
 
 _COMPILED: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
@@ -69,5 +70,6 @@ def public() -> dict[str, Any]:
     if run_trace not in b.RUN:
         b.RUN.append(run_trace)
         b.RENDER.append(picture)
+        b.VECTORISE.append(vectorise)
     names: dict[str, Callable[..., Any] | Any] = {**b.names(), "program": program}
     return names

@@ -290,3 +290,37 @@ def test_vmap_along_axes(axis: int) -> None:
     V = np.arange(3.0)
     got = run({"y": b.vmap(np.linalg.solve, in_axes=(0, None), out_axes=axis)(a, v)}, a=A, v=V)["y"]
     np.testing.assert_allclose(got, np.stack([np.linalg.solve(m, V) for m in A], axis=axis))
+
+
+@pytest.mark.parametrize("hook", [True, False])
+def test_vmap_vectorised_and_as_a_loop(hook: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dfg.frontend.builder import loops
+    from dfg.passes.vmap import vectorise
+
+    monkeypatch.setattr(loops, "VECTORISE", [vectorise] if hook else [])
+    x, w = b.input("x", "f64[5, 2, 3]"), b.param("w", "f64[3, 3]", np.random.default_rng(0).normal(size=(3, 3)))
+    scale = b.input("scale", "f64[5]")
+    bodies = [
+        lambda m, s: np.tanh(m @ w) * s,
+        lambda m, s: np.sum(m, axis=1) + s,
+        lambda m, s: m[1, ::-1] * m[0],
+        lambda m, s: np.concatenate([m, m * s], axis=1).max(axis=0),
+        lambda m, s: m.at[0, 1].add(s),
+        lambda m, s: np.where(m > s, m, -m).reshape(3, 2),
+        lambda m, s: b.scan(lambda c, row: (c + row * s, c), m[0], m)[1],
+        lambda m, s: np.stack([w[0], m[0]]),
+        lambda m, s: m[np.array([1, 0, 1])],
+    ]
+    X, S = np.random.default_rng(1).normal(size=(5, 2, 3)), np.arange(5.0)
+    outputs: dict[str, Any] = {}
+    for k, body in enumerate(bodies):
+        outputs[f"all{k}"] = b.vmap(body)(x, scale)
+        for i in range(5):
+            outputs[f"one{k}_{i}"] = body(x[i], scale[i])
+    loss = (b.vmap(bodies[0])(x, scale) ** 2).sum()
+    direct = sum((bodies[0](x[i], scale[i]) ** 2).sum() for i in range(5))
+    got = run({**outputs, "g": b.grad(loss, w), "d": b.grad(direct, w)}, x=X, scale=S)
+    for k in range(len(bodies)):
+        np.testing.assert_allclose(got[f"all{k}"], np.stack([got[f"one{k}_{i}"] for i in range(5)]), rtol=1e-12)
+    np.testing.assert_allclose(got["g"], got["d"], rtol=1e-10)
+    assert any(v.op.name == "scan" for v in b.program({"y": b.vmap(bodies[0])(x, scale)}).graph.values) is not hook

@@ -36,7 +36,9 @@ def test_on_tensors_it_is_its_body() -> None:
     np.testing.assert_allclose(got["y"], 5 * np.exp(0.1))
     np.testing.assert_allclose(got["g"], 5 * np.exp(0.1))
     graph = b.program({"y": y}).graph
-    assert any(call.startswith("loss") for call in graph.calls.values())
+    assert set(graph.calls.values()) == {"loss"}
+    twice = b.program({"y": loss(x, w) + loss(x * 2, w)}).graph
+    assert {"loss", "loss_2"} <= set(twice.calls.values())
     assert not any(v.op.name == "pin" for v in graph.values)
 
 

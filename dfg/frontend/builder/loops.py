@@ -25,6 +25,7 @@ from dfg.frontend.builder.tensor import Tensor
 from dfg.frontend.builder.trees import Tree, flatten, shown, unflatten
 from dfg.ir import InferError, Value
 from dfg.ops.base import OPS, project
+from dfg.ops.leaf import make_pin
 from dfg.ops.surface import Literal, Surface
 from dfg.types import BOOL, I64, TensorType, promote
 
@@ -309,6 +310,10 @@ def cond(predicate: Any, then: Callable[..., Any], otherwise: Callable[..., Any]
 # --- vmap ------------------------------------------------------------------------------------------------------------------------------
 
 
+VECTORISE: list[Callable[..., list[Value]]] = []
+"""`vectorise(graph, roots, {index: batched value}, size)`, set by the layer that knows the passes; without it `vmap` is a loop."""
+
+
 def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callable[..., Any]:
     """`f` for a batch: `vmap(f)(xs)` applies `f` to each element of the leading axis and stacks the results. `in_axes`: the axis of each argument, None for
     one that is the same for all; `out_axes`: where the new axis goes."""
@@ -326,6 +331,11 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callable
         if not moved:
             raise UserError(error("missing-argument", "`vmap` needs an argument with a batch axis", place))
 
+        done = _vectorised(f, args, parts, place) if VECTORISE else None
+        if done is not None:
+            leaves, tree = done
+            return unflatten([_back(t, out_axes, place) for t in leaves], tree)
+
         def step(_: Any, given: tuple[Any, ...]) -> tuple[Any, Any]:
             rest = iter(given)
             return None, f(
@@ -339,6 +349,42 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callable
     batched.__name__ = getattr(f, "__name__", "f")
     batched.__doc__ = getattr(f, "__doc__", None)
     return batched
+
+
+Parts = Sequence[tuple[Tree, list[Tensor]] | None]
+
+
+def _vectorised(f: Callable[..., Any], args: Sequence[Any], parts: Parts, place: Place | None) -> tuple[list[Tensor], Tree] | None:
+    """`f` called once with tensors that stand for an element of the batch, and everything that depends on them computed for the whole batch. None where a
+    derivative depends on them, or where sizes must be checked: then a loop does it."""
+    batched = [t for part in parts if part is not None for t in part[1]]
+    size = batched[0].shape[0]
+    if any(not t.ndim or t.shape[0] != size for t in batched):
+        return None
+
+    def stand_ins(cx: Surface, of: Callable[[Handle], Value]) -> list[Value]:
+        return [make_pin(cx.zeros(of(t).type.with_shape(of(t).shape[1:]))) for t in batched]
+
+    with LOCK:
+        made: list[Tensor] = build(batched, stand_ins, place=place)
+    rest = iter(made)
+    result = f(*[x if part is None else unflatten([next(rest) for _ in part[1]], part[0]) for x, part in zip(args, parts, strict=True)])
+    leaves, tree = flatten(result)
+    outputs = _tensors(leaves, place)
+
+    def emit(cx: Surface, of: Callable[[Handle], Value]) -> list[Value] | None:
+        roots = [of(t) for t in outputs]
+        ours = {of(t).index for t in made}
+        for v in cx.graph.live(roots):
+            if any(o.index in ours for o in v.operands):
+                ours.add(v.index)
+                if v.op.calculus or v.op.name == "trace":
+                    return None
+        return VECTORISE[-1](cx.graph, roots, {of(s).index: of(t) for s, t in zip(made, batched, strict=True)}, of(batched[0]).shape[0])
+
+    with LOCK:
+        found = build([*outputs, *made, *batched], emit, place=place)
+    return None if found is None else (found, tree)
 
 
 def _front(x: Tensor, axis: int, place: Place | None) -> Tensor:
