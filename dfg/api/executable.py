@@ -20,9 +20,9 @@ import numpy as np
 from dfg.api.program import Program
 from dfg.diagnostics import UserError, error
 from dfg.diagnostics.codes import nearest
+from dfg.ir import Graph, Roots, Value
 
 if TYPE_CHECKING:
-    from dfg.ir import Graph, Value
     from dfg.plan import Plan
     from dfg.types import TensorType
 
@@ -40,13 +40,14 @@ def compile(
     memory_budget: int | None = None,
     *,
     kinks: str = "dfg",
+    updates: Mapping[Any, Any] | Sequence[tuple[Any, Any]] = (),
 ) -> Executable:
-    """An executable of a program, of a mapping of names to builder tensors, or of one tensor.
+    """An executable of a program, of a mapping of names to builder tensors, of one tensor, or of a traced function.
 
     `outputs` chooses among the outputs, `update=False` leaves states and parameters alone; `threads` and `memory_budget` (bytes) are limits for
-    the backend; `kinks` is the policy for derivatives at kinks.
+    the backend; `kinks` is the policy for derivatives at kinks. Of builder tensors, `updates` gives the new values of parameters and states.
     """
-    made = _program_of(program)
+    made = _program_of(program, updates)
     name = backend or os.environ.get("DFG_BACKEND") or "numpy"
     runtime = _runtime(name)
     if outputs is not None:
@@ -63,12 +64,31 @@ def compile(
     return Executable(made, plan, made_runtime)
 
 
-def _program_of(given: Any) -> Program:
+def _program_of(given: Any, updates: Any) -> Program:
     if isinstance(given, Program):
+        if len(updates):
+            raise UserError(error("bad-argument", "a program has its updates already", help="`updates` goes with builder tensors"))
         return given
-    from dfg.api.building import program_of
+    from dfg.api import python
 
-    return program_of(given)
+    if python.is_buildable(given) or len(updates):
+        return python.program(given, updates)
+    named = given if isinstance(given, Mapping) else None
+    values: dict[str, Value] = {}
+    for name, tensor in (named if named is not None else {"": given}).items():
+        value = getattr(tensor, "value", tensor)
+        if not isinstance(value, Value):
+            raise UserError(error("wrong-type", f"`compile` takes a program, a tensor or a mapping of names to tensors, not {type(tensor).__name__}",
+                                  help="`dfg.load(path)` and `dfg.loads(text)` give programs"))
+        values[str(name) or value.graph.label(value) or "output"] = value
+    if not values:
+        raise UserError(error("bad-argument", "there is no output to compile"))
+    graph = next(iter(values.values())).graph
+    for name, value in values.items():
+        if value.graph is not graph:
+            raise UserError(error("bad-argument", f"`{name}` is of another graph than `{next(iter(values))}`",
+                                  help="combine the tensors in one expression, or compile them apart"))
+    return Program(graph).with_roots(Roots(values, graph.roots.updates, graph.roots.initials))
 
 
 def _runtime(name: str) -> Any:

@@ -14,6 +14,9 @@ import dfg.frontend.builder as b
 from dfg.ir import digest
 
 
+assert dfg.function is b.function  # reading a public name sets the hooks
+
+
 @b.function("x: f64[n], w: f64")
 def loss(x: Any, w: Any) -> Any:
     """The sum of exponentials."""
