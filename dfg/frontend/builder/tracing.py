@@ -42,7 +42,7 @@ RUN: list[Callable[[Trace, dict[str, Any]], Mapping[str, Any]]] = []
 class Trace:
     """What a function gives on its declared inputs: tensors of a program."""
 
-    __slots__ = ("__weakref__", "_program", "inputs", "name", "outputs", "tree")
+    __slots__ = ("_program", "compiled", "inputs", "name", "outputs", "tree")
 
     def __init__(self, name: str, inputs: dict[str, Tensor], outputs: dict[str, Any], tree: Tree) -> None:
         self.name = name
@@ -50,6 +50,8 @@ class Trace:
         self.outputs = outputs
         self.tree = tree
         self._program: Program | None = None
+        self.compiled: Any = None
+        """What the layer above keeps to run it again."""
 
     @property
     def program(self) -> Program:
