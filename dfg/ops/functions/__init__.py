@@ -21,4 +21,4 @@ __all__ = [
     "shapes",
 ]
 
-from dfg.ops.functions import primitive as primitive  # noqa: E402 - on a line of its own at the end: it is no family of functions
+from dfg.ops.functions import primitive as primitive
