@@ -326,3 +326,69 @@ def test_calls_from_several_threads() -> None:
     for one in threads:
         one.join()
     assert wrong == []
+
+
+# --- the builder ------------------------------------------------------------------------------------------------------------------------
+
+
+def built_lesson() -> tuple[object, ...]:
+    x, ystar = dfg.input("x", "f64[n]"), dfg.input("ystar", "f64[n]")
+    w, b = dfg.param("w", "f64", 0.5), dfg.param("b", "f64", 2.0)
+    y = np.exp(w * x + b)
+    l = dfg.sum((y - ystar) ** 2)
+    return w, b, l, *dfg.grad(l, [w, b])
+
+
+def test_tensors_are_compiled_by_name() -> None:
+    _w, _b, l, dw, _db = built_lesson()
+    out = dfg.compile({"l": l, "dl_dw": dw})(**FED)
+    assert list(out) == ["l", "dl_dw"]
+    told = dfg.compile(dfg.load(LESSON))(**FED)
+    assert (out["l"], out["dl_dw"]) == (told["l"], told["dl_dw"])
+    assert dfg.compile(l)(**FED)["l"] == told["l"]
+    assert "output dl_dw = sum(2 * (y - ystar) * y * x)" in str(dfg.program({"l": l, "dl_dw": dw}))
+
+
+def test_tensors_with_updates_learn() -> None:
+    w, b, l, dw, db = built_lesson()
+    fn = dfg.compile({"l": l}, updates={w: w - 0.001 * dw, b: b - 0.001 * db})
+    losses = [float(fn(**FED)["l"]) for _ in range(5)]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < losses[0] / 3
+    assert code_of(dfg.compile, dfg.load(LESSON), updates={w: w}) == "bad-argument"
+
+
+def test_a_built_program_is_a_program() -> None:
+    _w, _b, l, _dw, _db = built_lesson()
+    program = dfg.program({"l": l})
+    assert list(dfg.compile(program.grad("l", ["w", "x"]))(**FED)) == ["l", "dl_dw", "dl_dx"]
+    again = dfg.loads(str(program))
+    assert dfg.compile(again)(**FED)["l"] == dfg.compile(program)(**FED)["l"]
+
+
+def test_traced_functions_run_on_arrays_and_compile() -> None:
+    @dfg.function("x: f64[n], w: f64")
+    def loss(x, w):  # type: ignore[no-untyped-def]
+        return np.sum(np.exp(w * x))
+
+    assert loss(np.ones(3), 0.0) == 3
+    assert loss(np.ones(4), 0.0) == 4
+    assert dfg.compile(loss)(x=np.ones(3), w=0.0) == {"loss": 3}
+
+
+def test_a_tensor_draws_itself_for_a_notebook() -> None:
+    *_, l, _dw, _ = built_lesson()
+    assert l._repr_svg_().startswith("<svg") or "<svg" in l._repr_svg_()  # type: ignore[attr-defined]
+
+
+def test_every_builder_name_is_public_and_hides_no_module() -> None:
+    import pkgutil
+
+    from dfg.api.python import builder_names
+
+    modules = {module.name for module in pkgutil.iter_modules(dfg.__path__)}
+    assert modules & set(builder_names()) == set()
+    assert set(builder_names()) <= set(dir(dfg))
+    assert dfg.tanh is builder_names()["tanh"]
+    with pytest.raises(AttributeError, match="did you mean 'tanh'"):
+        dfg.tahn  # noqa: B018

@@ -10,8 +10,13 @@ from dfg.backends.numpy import NumpyRuntime
 from dfg.codegen import numpy_source
 from dfg.codegen.numpy_source import source_of
 from dfg.dims import named
+from dfg.ir import Roots
 from dfg.ops.base import OPS
+from dfg.ops.calculus import emit_grad
+from dfg.ops.leaf import make_pin
 from dfg.ops.surface import Literal
+from dfg.passes.manager import PIPELINE, run_pipeline
+from dfg.passes.planner import compile_plan
 from dfg.types import BOOL, F32, F64, I32, I64, U8, TensorType
 
 
@@ -32,6 +37,7 @@ def test_random_programs(seed: int, form: str) -> None:
         runtime = check(graph, r.data(n, m, 2, k % 4), runtime)
 
 
+@pytest.mark.filterwarnings("ignore:warning.while-limit")
 @pytest.mark.parametrize("seed", range(60))
 def test_random_loops_and_branches(seed: int, form: str) -> None:
     rng = np.random.default_rng(seed)
@@ -247,3 +253,74 @@ def test_literals_are_not_promoted_by_numpy() -> None:
     b = m.input("b", "", F32)
     out = NumpyRuntime(plan_of(m.done({"o": m.f("multiply", b, Literal.of(1e-30))}))).run({"b": np.float32(1e-10)})
     assert out["o"].dtype == np.float32
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_updates(seed: int, form: str) -> None:
+    """States that are updated from each other, from inputs and from random arithmetic, several runs in a row."""
+    rng = np.random.default_rng(seed)
+    m = Make()
+    names = ["p", "q", "r", "s"]
+    x, z = m.input("x", "n"), m.input("z")
+    states = [m.state(n, "n") for n in names[:3]] + [m.state("s", "")]
+    pool = [*states, x, z]
+    for _ in range(int(rng.integers(2, 25))):
+        a, b = (pool[int(rng.integers(max(0, len(pool) - 8), len(pool)))] for _ in range(2))
+        kind = int(rng.integers(8))
+        if kind <= 3:
+            v = m.f(str(rng.choice(["add", "multiply", "subtract", "maximum"])), m.f("tanh", a) if kind == 3 else a, m.f("tanh", b) if kind else b)
+        elif kind == 4:
+            v = m.f("power", m.f("tanh", a), float(rng.choice([2, 3, 1])))
+        elif kind == 5:
+            v = m.f("flip", a, 0) if a.rank else m.f("sin", a)
+        elif kind == 6:
+            v = m.f("mean", a) if a.rank else m.f("cos", a)
+        else:
+            v = m.f("where", m.f("less", a, b), a, b)
+        pool.append(v)
+    updates = {}
+    for n, s in zip(names, states, strict=True):
+        options = [v for v in pool if v.type == s.type]
+        if rng.random() < 0.85:
+            updates[n] = options[int(rng.integers(max(0, len(options) - 5), len(options)))]
+    if not updates:
+        updates = {"s": m.f("add", states[3], 1.0)}
+    graph = m.done({"o": pool[-1]} if rng.random() < 0.7 else {"o": pool[int(rng.integers(len(pool)))], "u": next(iter(updates.values()))}, updates)
+    runtime = NumpyRuntime(compile_plan(graph))
+    kept = {n: rng.normal(size=4 if n != "s" else ()) for n in names}
+    runtime.bind(**{n: np.array(a) for n, a in kept.items()})
+    for _ in range(3):
+        data = {"x": rng.normal(size=4), "z": np.asarray(rng.normal())}
+        want = oracle(graph, data, kept)
+        used = {f.name for f in runtime.plan.inputs}
+        got = runtime.run({n: a for n, a in data.items() if n in used})
+        for name, a in got.items():
+            same(a, want[name], f"{name}\n{runtime.plan}")
+        kept = {n: want.get(f"update {n}", kept[n]) for n in names}
+        for n in updates:
+            same(runtime.state[n], kept[n], f"{n}\n{runtime.plan}")
+
+
+@pytest.mark.filterwarnings("ignore:warning.while-limit")
+@pytest.mark.parametrize("seed", range(25))
+def test_gradients_of_random_loops_and_branches(seed: int, form: str) -> None:
+    """What differentiation makes of loops: traces, reverse loops with many carries, loops that run fewer steps, branches."""
+    rng = np.random.default_rng(seed)
+    m = Make()
+    leaves = [m.input("x", "n m"), m.input("z", "m"), m.input("s")]
+    pins = [make_pin(v) for v in leaves]
+    pool = [pins[0], m.input("y", "n m"), pins[1], m.input("w", "m"), pins[2]]
+    pool += [m.f("tanh", pins[1]), m.f("exp", pins[2]), m.f("sin", pins[0])]
+    for _ in range(2):
+        pool += random_loop(rng, m, pool)
+        pool += random_cond(rng, m, pool)
+    loss = m.f("sum", pool[7])
+    for v in pool[8:]:
+        if v.dtype is F64:
+            loss = m.f("add", loss, m.f("sum", m.f("tanh", v)) if v.rank else m.f("tanh", v))
+    m.graph.roots = Roots({"l": loss, **{f"g{k}": g for k, g in enumerate(emit_grad(loss, pins))}})
+    graph = run_pipeline(m.graph, PIPELINE)
+    runtime = None
+    for n, k in [(3, 2), (1, 1), (0, 3), (4, 0)]:
+        data = {"x": rng.normal(size=(n, k)), "y": rng.normal(size=(n, k)), "z": rng.normal(size=k), "w": rng.normal(size=k), "s": np.asarray(rng.normal())}
+        runtime = check(graph, data, runtime)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -41,7 +42,7 @@ RUN: list[Callable[[Trace, dict[str, Any]], Mapping[str, Any]]] = []
 class Trace:
     """What a function gives on its declared inputs: tensors of a program."""
 
-    __slots__ = ("_program", "inputs", "name", "outputs", "tree")
+    __slots__ = ("_program", "compiled", "inputs", "name", "outputs", "tree")
 
     def __init__(self, name: str, inputs: dict[str, Tensor], outputs: dict[str, Any], tree: Tree) -> None:
         self.name = name
@@ -49,6 +50,8 @@ class Trace:
         self.outputs = outputs
         self.tree = tree
         self._program: Program | None = None
+        self.compiled: Any = None
+        """What the layer above keeps to run it again."""
 
     @property
     def program(self) -> Program:
@@ -211,10 +214,8 @@ class Function:
                 x = pin(x)
             arguments[name] = x
         outer = CALL.get()
-        name = self.f.__name__
-        path = f"{outer}.{name}" if outer else name
-        count = _CALLS[path] = _CALLS.get(path, 0) + 1
-        token = CALL.set(path if count == 1 else f"{path}_{count}")
+        title = f"{self.f.__name__}#{next(_CALLS)}"  # numbered anew when the program is put together
+        token = CALL.set(f"{outer}.{title}" if outer else title)
         try:
             return self._call(arguments, bound)
         finally:
@@ -265,7 +266,7 @@ class Function:
         )
 
 
-_CALLS: Final[dict[str, int]] = {}
+_CALLS: Final = itertools.count(1)
 
 
 def _evaluated(d: Dim, sizes: Mapping[str, Any]) -> Any:
