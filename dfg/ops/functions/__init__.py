@@ -23,3 +23,5 @@ __all__ = [
     "shapes",
     "special",
 ]
+
+from dfg.ops.functions import primitive as primitive
