@@ -100,6 +100,8 @@ KERNELS: Final = {
     "evaluate": "the same by the op's `evaluate`, which allocates",
     "view": "the out, a view whose base changes from run to run or step to step, is made",
     "copy": "the operand's elements, of equal shape up to axes of size 1 and broadcasting",
+    "copy_where": "elements of the first operand where the second, a mask, holds; the others stay",
+    "turn": "logical not",
     "fill_reshaped": "the operand's elements in order, into an out of another shape",
     "matmul": "NumPy's matmul; operands and out are matrices (or vectors) that BLAS takes as they are",
     "dot": "the sum of products of two vectors",
@@ -188,16 +190,6 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
-    """One write of a state or parameter. `step` is None where `source` is copied, else the step that computes the new value in place."""
-
-    name: str
-    target: int
-    source: int
-    step: Step | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Slot:
     """A piece of the arena: as large as the largest of these sizes in bytes (positions in `Plan.extents`)."""
 
@@ -238,7 +230,8 @@ class Plan:
     graph: Graph
     arrays: Sequence[Array]
     steps: Sequence[Step]
-    commit: Sequence[Commit]
+    commit: Sequence[Step]
+    """The last steps: elementwise kernels and copies, the only ones that write parameters and states."""
     slots: Sequence[Slot]
     extents: Sequence[DimLike]
     """The different sizes in bytes that slots hold, in symbols."""
@@ -299,7 +292,7 @@ class Plan:
 
     def walk(self) -> Iterator[Step]:
         """Every step, those inside loops after the loop, and those of the commit."""
-        pending: list[Iterable[Step]] = [[c.step for c in self.commit if c.step is not None], self.steps]
+        pending: list[Iterable[Step]] = [self.commit, self.steps]
         while pending:
             for s in pending.pop():
                 yield s
@@ -318,7 +311,7 @@ class Plan:
         """Floating-point operations of a run: those that the ops declare, one for each element where they declare none."""
         memo: dict[Any, int] = {}
         total = 0
-        pending: list[tuple[Iterable[Step], int]] = [(self.steps, 1), ([c.step for c in self.commit if c.step is not None], 1)]
+        pending: list[tuple[Iterable[Step], int]] = [(self.steps, 1), (self.commit, 1)]
         seen: set[int] = set()
         while pending:
             steps, times = pending.pop()
@@ -342,7 +335,7 @@ class Plan:
         """Bytes that the steps read and write."""
         memo: dict[TensorType, int] = {}
         total = 0
-        pending: list[tuple[Iterable[Step], int]] = [(self.steps, 1), ([c.step for c in self.commit if c.step is not None], 1)]
+        pending: list[tuple[Iterable[Step], int]] = [(self.steps, 1), (self.commit, 1)]
         while pending:
             steps, times = pending.pop()
             for s in steps:
@@ -363,9 +356,9 @@ class Plan:
             where = {"slot": f"slot {a.slot}", "view": f"{_op_name(a)} of {_names(self, a.operands)}", "row": f"row of {_names(self, a.operands)}"}
             lines.append(f"{self.name(a.index)} : {a.type} = {where.get(a.kind, a.kind)}")
         self._list_steps(self.steps, 0, lines)
-        for c in self.commit:
-            what = f"{c.step.op.name}({_names(self, c.step.operands)})" if c.step is not None else self.name(c.source)
-            lines.append(f"commit {c.name} = {what}")
+        if self.commit:
+            lines.append("commit:")
+            self._list_steps(self.commit, 1, lines)
         for k, s in enumerate(self.slots):
             lines.append(f"slot {k} : {' | '.join(str(self.extents[e]) for e in s.extents)} bytes")
         return "\n".join(lines) + "\n"

@@ -18,7 +18,7 @@ import dfg.ops.functions  # noqa: F401 - fills the table of functions
 from dfg.codegen.interpret import interpret
 from dfg.dims import DimLike, evaluate, named
 from dfg.ir import Graph, InferError, Value, seal
-from dfg.ops.base import OPS, make_constant, project
+from dfg.ops.base import OPS, full, make_constant, project
 from dfg.ops.calculus import emit_grad, emit_vjp
 from dfg.ops.leaf import make_pin
 from dfg.ops.surface import Literal, Surface, call
@@ -246,6 +246,49 @@ class Grower:
                 self.pool.append(self.graph.emit(OPS["trace"], (made,), (at,)))
 
 
+    def grown(self, types: list[Any], steps: int) -> tuple[Grower, list[Value]]:
+        """A body with arguments of these types, grown by some steps."""
+        body = Grower(self.rng, self.cx.default_float, Graph(self.graph.facts))
+        arguments = [body.graph.emit(OPS["arg"], (), (k, t)) for k, t in enumerate(types)]
+        body.pool = list(arguments)
+        for _ in range(steps):
+            body.step()
+        return body, arguments
+
+    def branch(self) -> None:
+        """A `cond`: two bodies of the same captures with results of the same types."""
+        try:
+            test = self.f("any", self.pick(where=lambda v: v.dtype is BOOL))
+            taken = [self.pick(), self.pick()]
+        except InferError:
+            return
+        sides = [self.grown([v.type for v in taken], self.rng.randint(0, 4)) for _ in range(2)]
+        wanted = [v.type for v in sides[0][0].pool[-self.rng.randint(1, 2) :]]
+        bodies = []
+        for body, arguments in sides:
+            out = [next((v for v in reversed(body.pool) if v.type == t), None) for t in wanted]
+            bodies.append(seal(body.graph, arguments, [full(body.graph, 1, t) if v is None else v for v, t in zip(out, wanted, strict=True)])[0])
+        made = self.graph.emit(OPS["cond"], (test, *taken), tuple(bodies))
+        self.pool.extend(project(made))
+
+    def repeat(self) -> None:
+        """A `while` of at most three steps."""
+        try:
+            start, taken = self.pick(where=lambda v: v.dtype is not BOOL), self.pick()
+        except InferError:
+            return
+        head, arguments = self.grown([start.type, taken.type], 0)
+        total = head.f("sum", head.f("astype", arguments[0], F64)) if start.rank else head.f("astype", arguments[0], F64)
+        test, _ = seal(head.graph, arguments, [head.f("less", total, Literal("int", 30))])
+        body, arguments = self.grown([start.type, taken.type], self.rng.randint(1, 4))
+        out, _ = seal(body.graph, arguments, [next(v for v in reversed(body.pool) if v.type == start.type)])
+        made = self.graph.emit(OPS["while"], (start, taken), (test, out, 3, 1))
+        self.pool.extend(project(made))
+        at = self.rng.randint(0, len(out.graph) - 1)
+        if self.rng.random() < 0.3 and isinstance(out.graph.values[at].type, TensorType):
+            self.pool.append(self.graph.emit(OPS["trace"], (made,), (at,)))
+
+
 def graphs(**options: Any) -> st.SearchStrategy[Graph]:
     """Graphs as `grow` makes them, for Hypothesis."""
     return st.randoms(use_true_random=False).map(lambda rng: grow(rng, **options))
@@ -269,7 +312,7 @@ def grow(rng: random.Random, *, loops: bool = True, calculus: bool = False, step
         g.graph.roots.initials[name] = half
     for k in range(rng.randint(2, steps)):
         if loops and rng.randint(0, 9) == 0:
-            g.loop()
+            rng.choice([g.loop, g.branch, g.repeat])()
         elif calculus and rng.randint(0, 9) == 0:
             _differentiate(g)
         else:

@@ -210,11 +210,15 @@ class Program:
 
         return exact(self.graph)
 
-    def text(self, kinks: str = "dfg") -> str:
-        """Its readable text; derivatives are expanded and simplified."""
+    def text(self, kinks: str = "dfg", graph: Graph | None = None) -> str:
+        """Its readable text; derivatives are expanded and simplified. With `graph`, that of a graph which was made from this program's."""
         from dfg.text import readable
 
-        return readable(self.stage("clean", kinks) if self.derives() else self.graph)
+        if graph is None:
+            graph = self.stage("clean", kinks) if self.derives() else self.graph
+        default = self.lowered.default_float if self.lowered is not None else None
+        hints = self.lowered.hints if self.lowered is not None else None
+        return readable(graph, source=self.graph, default_float=default, hints=hints)
 
     def __str__(self) -> str:
         return self.text()

@@ -11,13 +11,13 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from operator import call, setitem
+from operator import call
 from typing import Any, Final
 
 import numpy as np
 
 from dfg.codegen import numpy_source
-from dfg.codegen.numpy_source import Call, Source, calls_of, commits_of
+from dfg.codegen.numpy_source import Call, Source, calls_of, commit_of, fixed
 from dfg.diagnostics import InternalError, UserError, error
 from dfg.dims import Dim, compile_dims, evaluate
 from dfg.plan import ALIGNMENT, STATIC, Plan, Step
@@ -60,8 +60,8 @@ class Code:
             self.make = source.compile(name)
         else:
             self.calls = calls_of(plan, self.owners)
-            self.commits = commits_of(plan, self.owners)
-            dims = {d: None for c in (*self.calls, *self.commits.values()) for d in c.dims}
+            self.commit = commit_of(plan)
+            dims = {d: None for c in (*self.calls, *([self.commit] if self.commit else [])) for d in c.dims}
             self.dims = list(dims)
             self._values = compile_dims(self.dims)
         self.io = [f.array for f in (*plan.inputs, *plan.outputs)]
@@ -86,9 +86,15 @@ class Code:
             return partial(_late, env, c.function, c.arrays, more, c.made)
 
         steps = [bound(c) for c in self.calls]
-        writes = [
-            (c, bound(self.commits[c.name]) if c.step is not None else None) for c in plan.commit
-        ]
+        commit = self.commit
+        ready: Callable[[], Any] | None = None
+
+        def writes() -> Callable[[], Any]:
+            assert commit is not None
+            return uninterrupted(commit.function(*[env[a] for a in commit.arrays], *[values[d] for d in commit.dims]))
+
+        if commit is not None and fixed(plan, plan.commit):
+            ready = writes()
         calls = self.calls
 
         def run(*given: Any) -> None:
@@ -102,8 +108,10 @@ class Code:
                 except Exception as e:
                     e.dfg_step = calls[next(k for k, s in enumerate(steps) if s is step)].step  # type: ignore[attr-defined]
                     raise
-                if writes:
-                    uninterrupted([w if w is not None else partial(setitem, env[c.target], ..., env[c.source]) for c, w in writes])()
+                if ready is not None:
+                    ready()
+                elif commit is not None:
+                    writes()()
             finally:
                 # The caller's arrays are not kept alive.
                 for k in io:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import keyword
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from types import CodeType
 from typing import Any, Final
@@ -27,8 +27,8 @@ import numpy as np
 from dfg.dims import Dim, DimCode, DimLike
 from dfg.ir import Const, Subgraph
 from dfg.ops.base import OPS
-from dfg.plan import STATIC, Array, Branch, Carry, Commit, Loop, Plan, Step
-from dfg.types import DTYPES, DType
+from dfg.plan import STATIC, Array, Branch, Carry, Loop, Plan, Step
+from dfg.types import DType
 
 STRAIGHT: Final = 2000
 """Up to so many steps a plan is one function."""
@@ -37,6 +37,8 @@ DEEP: Final = 12
 
 TEMPLATES: Final[dict[str, str]] = {
     "copy": "np.copyto({out}, {0})",
+    "copy_where": "np.copyto({out}, {0}, where={1})",
+    "turn": "np.logical_not({0}, {out})",
     "fill_reshaped": "np.copyto({out}.reshape({0}.shape), {0})",
     "matmul": "np.matmul({0}, {1}, {out})",
     "dot": "np.dot({0}, {1}, {out})",
@@ -382,12 +384,15 @@ class Source(Renderer):
         return f"{a.type}, {where.get(a.kind, a.kind)}"
 
     def _commit(self, write: Write) -> list[str]:
-        """Write the call of the commit; what does not depend on inputs is prepared before, where the text returned goes."""
-        if not self.plan.commit:
+        """Write the call of the commit; where it does not depend on inputs it is prepared before, where the text returned goes."""
+        steps = self.plan.commit
+        if not steps:
             return []
-        parts = [(commit_text(self, c), c) for c in self.plan.commit]
-        lines = [f"        {text},  # {c.name} = {self.names.comment(c.step) if c.step is not None else self.array(c.source)}" for text, c in parts]
-        if all(self.plan.arrays[c.source].scope == STATIC for c in self.plan.commit):
+        lines = []
+        for s in steps:
+            for k, text in enumerate(commit_texts(self, s)):
+                lines.append(f"        {text + ',':<48}" + (f"  # {self.names.comment(s)}" if k == 0 and s.value is not None else ""))
+        if fixed(self.plan, steps):
             write("commit()  # from here to the end nothing can stop", None, 0)
             return ["    commit = uninterrupted((", *lines, "    ))"]
         write("uninterrupted((", None, 0)
@@ -410,14 +415,17 @@ class Source(Renderer):
         return scope["make"]  # type: ignore[no-any-return]
 
 
-def commit_text(r: Renderer, c: Commit) -> str:
-    """One write of the commit as a callable that runs no Python: so that a signal cannot stop it half way."""
-    target = r.array(c.target)
-    if c.step is None:
-        return f"partial(setitem, {target}, ..., {r.array(c.source)})"
-    call = r.statements(c.step)[0]
-    name, rest = call.split("(", 1)
-    return f"partial({name}, {rest[:-1]})"
+def commit_texts(r: Renderer, s: Step) -> list[str]:
+    """A step of the commit as callables that run no Python: so that a signal cannot stop it half way."""
+    if s.kernel == "copy":
+        target, source = r.array(s.outs[0]), r.array(s.operands[0])
+        return [f"partial(setitem, {target}, ..., {source})"] if target != source else []
+    return [f"partial({name}, {rest[:-1]})" for name, rest in (t.split("(", 1) for t in r.statements(s))]
+
+
+def fixed(plan: Plan, steps: Sequence[Step]) -> bool:
+    """Whether the arrays of these steps are the same in every run with the same sizes."""
+    return all([plan.arrays[a].scope == STATIC for s in steps for a in (*s.operands, *s.outs)])
 
 
 def _short(a: np.ndarray) -> str:
@@ -571,9 +579,14 @@ def _block_call(plan: Plan, s: Step, owners: dict[str, list[Step | None]]) -> Ca
     return Call(scope["step"], list(arrays), list(r.dims), -1, s)
 
 
-def commits_of(plan: Plan, owners: dict[str, list[Step | None]]) -> Mapping[str, Call]:
-    """The in-place writes of the commit as calls."""
-    return {c.name: call for c in plan.commit if c.step is not None and (call := _call(plan, c.step, {}, owners)) is not None}
+def commit_of(plan: Plan) -> Call | None:
+    """A function from arrays to the callables of the commit."""
+    if not plan.commit:
+        return None
+    from operator import setitem
 
-
-assert DTYPES
+    r = _Canonical(plan)
+    lines = [f"        {t},\n" for s in plan.commit for t in commit_texts(r, s)]
+    scope: dict[str, Any] = {"np": np, "partial": partial, "setitem": setitem, **r.objects}
+    exec(compile(f"def step({', '.join([*r.arrays.values(), *r.dims.values()])}):\n    return (\n{''.join(lines)}    )\n", "<dfg commit>", "exec"), scope)
+    return Call(scope["step"], list(r.arrays), list(r.dims), -1, plan.commit[0])

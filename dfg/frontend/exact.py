@@ -280,7 +280,7 @@ class _Reader:
         return found
 
     def op(self, name: str, node: s.Call) -> Op:
-        plain = name[:-1] if name.endswith("_") and name[:-1] in RESERVED else name
+        plain = unreserved(name)
         op = OPS.get(plain)
         if op is None:
             near = nearest(plain, OPS)
@@ -289,7 +289,7 @@ class _Reader:
         return op
 
     def arguments(self, op: Op, node: s.Call, written: Type | None, scope: _Scope) -> tuple[tuple[Value, ...], tuple[Any, ...]]:
-        given = {k.name.text: k.value for k in node.kwargs}
+        given = {unreserved(k.name.text): k.value for k in node.kwargs}
         if len(given) != len(node.kwargs) or node.over:
             raise self.wrong("an argument is given twice", node)
         args: Sequence[s.Node] = node.args
@@ -510,6 +510,11 @@ class _Reader:
 
     def wrong(self, message: str, node: s.Node, code: str = WRONG) -> _Wrong:
         return _Wrong(error(code, message, node.span))
+
+
+def unreserved(name: str) -> str:
+    """The name of an op or attribute that was printed with `_` behind it because it is a word of the grammar."""
+    return name[:-1] if name.endswith("_") and name[:-1] in RESERVED else name
 
 
 def dotted(node: s.Node) -> str | None:

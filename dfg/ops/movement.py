@@ -395,6 +395,7 @@ def _concat_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
     return result
 
 
+_CONCATS: list[tuple[list[tuple[int, ...]], int]] = [([(2,), (3,)], 0), ([(2, 1), (2, 3), (2, 0)], 1), ([(2, 3)], 0)]
 concat = define(
     Op(
         "concat",
@@ -410,8 +411,7 @@ concat = define(
         linear=(True,),
         cost=lambda v: 0,
         samples=lambda rng: [
-            Case(tuple(rng.normal(size=s) for s in ss), (("axis", a),))
-            for ss, a in [([(2,), (3,)], 0), ([(2, 1), (2, 3), (2, 0)], 1), ([(2, 3)], 0)]
+            Case(tuple(rng.normal(size=s) for s in shapes), (("axis", a),)) for shapes, a in _CONCATS
         ],
         rejects=(Reject(("f64[3, 2]", "f64[3, 3]"), (("axis", 0),), "shape-mismatch"),),
     )

@@ -153,7 +153,9 @@ class _Rows:
 def _indices(r: Region, v: Value, x: Value, indices: Sequence[Value], axes: Sequence[int], batch: int, taken: list[int]) -> tuple[int, bool]:
     """An array of row numbers for checked indices, and whether they may be negative."""
     for i, a in zip(indices, axes, strict=True):
-        r.emit("check_index", (r.array(i),), (), v, (x.shape[a], a))
+        if not _counts(i, x.shape[a]) and (i.index, x.shape[a]) not in r.checked:
+            r.checked.add((i.index, x.shape[a]))
+            r.emit("check_index", (r.array(i),), (), v, (x.shape[a], a))
     first = indices[0]
     if len(indices) == 1 and not batch and r.strides[first.index] is None:
         at = r.array(first)
@@ -181,14 +183,28 @@ def _indices(r: Region, v: Value, x: Value, indices: Sequence[Value], axes: Sequ
             current = flat
     for i, a in zip(indices, axes, strict=True):
         size = x.shape[a]
+        if _counts(i, size):
+            at = r.narrow(i, i.shape)
+        else:
+            at = flat if current is None else one
+            r.emit("wrap_index", (r.array(i),), (at,), v, (size,))
         if current is None:
-            r.emit("wrap_index", (r.array(i),), (flat,), v, (size,))
+            current = at
         else:
             r.emit("scale_index", (current,), (flat,), v, (size,))
-            r.emit("wrap_index", (r.array(i),), (one,), v, (size,))
-            r.emit("add_index", (flat, one), (flat,), v)
-        current = flat
+            r.emit("add_index", (flat, at), (flat,), v)
+            current = flat
+    if current != flat:
+        assert current is not None
+        r.emit("copy", (current,), (flat,), v)
     return flat, False
+
+
+def _counts(i: Value, size: DimLike) -> bool:
+    """Whether an index array holds numbers that count the axis, so that they need no check."""
+    while i.op in (OPS["broadcast"], OPS["reshape"], OPS["permute"], OPS["flip"], OPS["slice"]):
+        i = i.operands[0]
+    return i.op is OPS["iota"] and (i.attrs[0] == size or i.graph.facts.at_least(size, i.attrs[0]) is True)
 
 
 def _gather(r: Region, v: Value, p: int) -> None:
@@ -280,6 +296,22 @@ def _power(r: Region, v: Value, p: int) -> None:
     r.emit(kernel, (source,), (out,), v)
 
 
+def _where(r: Region, v: Value, p: int) -> None:
+    """A choice is made over the second branch, or, where only the first and the condition die, over the first by the condition turned round."""
+    c, _, b = v.operands
+    if v.index in r.fixed or r.may_take(v, 2, p) or not r.may_take(v, 1, p, exclusive=True):
+        r._plain(v, p)
+        return
+    root = r.root[c.index]
+    if r.last.get(root) != p or root not in r.slot or r.strides[c.index] is not None or r.root[b.index] == root:
+        r._plain(v, p)
+        return
+    other, turned = r.narrow(b, v.shape), r.array(c)
+    out = r.take_over(v, 1)
+    r.emit("turn", (turned,), (turned,), v)
+    r.emit("copy_where", (other, turned), (out,), v)
+
+
 def _reshape(r: Region, v: Value, p: int) -> None:
     """A reshape that is no view."""
     source = r.array(v.operands[0])
@@ -294,6 +326,7 @@ def install() -> None:
         "update": _update,
         "power": _power,
         "reshape": _reshape,
+        "where": _where,
     }
     for name, f in table.items():
         LOWERINGS[OPS[name]] = f

@@ -19,9 +19,10 @@ from dfg.diagnostics.codes import nearest
 from dfg.dims import Dim, names
 from dfg.ir import Graph, Value
 from dfg.ops.leaf import input_op, param_op, state_op
-from dfg.passes.region import BROADCAST, FAR, LOWERINGS, Builder, Region
+from dfg.passes.commit import Tail, tail_of
+from dfg.passes.region import Builder, Region
 from dfg.passes.schedule import schedule
-from dfg.plan import CALL, STATIC, Commit, Field, Plan, Step
+from dfg.plan import CALL, STATIC, Field, Plan, Step
 
 
 def compile_plan(
@@ -65,8 +66,9 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
     b = Builder(hints)
     roots = [*chosen.values(), *updates.values()]
     live = graph.live(roots)
-    order = schedule(live, roots, b.slots.bytes)
-    r = Region(b, order, 0)
+    leaves = {v.attrs[0]: v for v in graph.values if v.op is param_op or v.op is state_op}
+    split = tail_of(schedule(live, roots, b.slots.bytes), chosen, updates, leaves)
+    r = Region(b, [*split.rest, *split.tail], 0)
     inputs: dict[str, tuple[Value, int]] = {}
     kept: dict[str, tuple[Value, int]] = {}
     for v in live:
@@ -77,14 +79,9 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
             kind = "param" if v.op is param_op else "state"
             r.arr[v.index] = b.array(kind, v.type, STATIC, name=v.attrs[0])
             kept[v.attrs[0]] = (v, r.arr[v.index])
-    declared: dict[str, Field] = {}
-    leaves: dict[str, Value] = {}
-    for v in graph.values:
-        if v.op is param_op or v.op is state_op:
-            leaves[v.attrs[0]] = v
-            declared[v.attrs[0]] = Field(v.attrs[0], v.type, 0 if v.op is param_op else 1, graph.spans.get(v.index))
+    declared = {n: Field(n, v.type, 0 if v.op is param_op else 1, graph.spans.get(v.index)) for n, v in leaves.items()}
     for name in updates:
-        if name not in kept and name in leaves:
+        if name not in kept:
             v = leaves[name]
             kept[name] = (v, b.array("param" if v.op is param_op else "state", v.type, STATIC, name=name))
     r.analyse(roots)
@@ -97,13 +94,13 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
             r.fixed[v.index] = out
         else:
             copies.append((v, out))
-    in_place = _deferred(r, chosen, updates, kept)
-    r.deferred = {v.index for v in in_place.values()}
+    for name, u in split.in_place.items():
+        r.fixed[u.index] = kept[name][1]
     r.prepare()
-    r.run()
+    r.run(0, len(split.rest))
     for v, out in copies:
         r.emit("copy", (r.narrow(v, v.shape),), (out,), v)
-    commit = _commit(r, updates, kept, in_place)
+    steps, commit = b.blocks[0], _commit(r, split, updates, kept)
 
     def field_of(name: str, v: Value, a: int) -> Field:
         return Field(name, v.type, a, graph.spans.get(v.index), a in b.relied)
@@ -121,7 +118,7 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
     return Plan(
         graph,
         b.arrays,
-        b.blocks[0],
+        steps,
         commit,
         b.slots.finish(),
         b.slots.extents,
@@ -149,72 +146,31 @@ def _dims(attrs: Any) -> Iterable[Dim]:
             pending.extend(a)
 
 
-def _deferred(
-    r: Region, chosen: Mapping[str, Value], updates: Mapping[str, Value], kept: Mapping[str, tuple[Value, int]]
-) -> dict[str, Value]:
-    """Updates whose last step writes the state itself, in the commit: one elementwise kernel whose operands are the state, constants, and at most one
-    tensor that is kept for it, so that nothing is copied and no more memory lives."""
-    users: dict[int, int] = {}
-    result: dict[str, Value] = {}
-    if not updates:
-        return result
-    for v in r.order:
-        for o in v.operands:
-            users[o.index] = users.get(o.index, 0) + 1
-    wanted = [v.index for v in (*chosen.values(), *updates.values())]
-    for name, u in updates.items():
-        if (
-            r.root[u.index] != u.index or u.index in r.static or u.index in r.arr or u.index in r.fixed
-            or users.get(u.index, 0) or wanted.count(u.index) > 1 or not u.op.elementwise or u.op in LOWERINGS
-            or not (isinstance(u.op.into, str) and u.op.into.startswith("np.") and u.op.into.count("(") == 1) or u.type != kept[name][0].type
-        ):
-            continue
-        others = 0
-        for o in u.operands:
-            base = r.root[o.index]
-            leaf = next((n for n, (w, _) in kept.items() if w.index == base), None)
-            if leaf == name:
-                if r.strides[o.index] is not None or o.type != u.type:
-                    break
-            elif leaf is not None:
-                if leaf in updates:
-                    break
-            elif base in r.static:
-                continue
-            elif base in r.arr or base in r.fixed:
-                break
-            else:
-                others += 1
-        else:
-            if others <= 1:
-                result[name] = u
-                for o in u.operands:
-                    r.last[r.root[o.index]] = FAR
-    return result
-
-
-def _commit(
-    r: Region, updates: Mapping[str, Value], kept: Mapping[str, tuple[Value, int]], in_place: Mapping[str, Value]
-) -> list[Commit]:
+def _commit(r: Region, split: Tail, updates: Mapping[str, Value], kept: Mapping[str, tuple[Value, int]]) -> list[Step]:
+    """The steps that write states and parameters: the tail, then copies."""
     b = r.b
     places = {w.index: name for name, (w, _) in kept.items()}
-    result: list[Commit] = []
+    tail = {v.index for v in split.tail}
+    copies: list[tuple[Value, int, int]] = []
     for name, u in updates.items():
-        target = kept[name][1]
-        if name in in_place:
-            operands = tuple([r.narrow(o, u.shape) if o.op is BROADCAST else r.array(o) for o in u.operands])
-            result.append(Commit(name, target, target, Step("op", operands, (target,), u, u.op, u.attrs)))
+        if name in split.in_place or u.index in tail:
             continue
         base = r.root[u.index]
-        if base in places:
-            if places[base] == name and r.strides[u.index] is None:
-                continue
-            if places[base] in updates:
-                slot = b.slots.take(u.type)
-                held = b.slot_array(slot, u.type)
-                r.emit("copy", (r.array(u),), (held,), u)
-                result.append(Commit(name, target, held))
-                continue
-        result.append(Commit(name, target, r.narrow(u, u.shape)))
-    # Those in place read nothing that another one writes, so any order is right; copies come last, in the order of the program.
-    return sorted(result, key=lambda c: c.step is None)
+        if places.get(base) == name and r.strides[u.index] is None:
+            continue
+        if places.get(base) in updates:
+            # The old value of a state that is itself written.
+            held = b.slot_array(b.slots.take(u.type), u.type)
+            r.emit("copy", (r.array(u),), (held,), u)
+            copies.append((u, held, kept[name][1]))
+        else:
+            copies.append((u, r.narrow(u, u.shape), kept[name][1]))
+    steps: list[Step] = []
+    b.blocks[0] = steps
+    r.run(len(split.rest))
+    for name, u in updates.items():
+        if u.index in tail and name not in split.in_place:
+            copies.append((u, r.narrow(u, u.shape), kept[name][1]))
+    for u, source, target in copies:
+        r.emit("copy", (source,), (target,), u)
+    return steps

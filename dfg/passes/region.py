@@ -132,13 +132,15 @@ class Region:
         """Where a value must go."""
         self.slot: dict[int, int] = {}
         """The slots that this region's values own, by root."""
-        self.deferred: set[int] = set()
-        """Values that the commit computes."""
         self.alias: dict[int, Value] = {}
         """Traces that are the tensor that a loop goes through."""
         self.folded: dict[int, tuple[Value, Value]] = {}
         """Sums that are taken of two tensors' products directly, without the tensor of products."""
         self.skipped: set[int] = set()
+        self.repeated: set[int] = set()
+        """Tensors whose elements are all one number that depends on sizes and constants: kept as that number."""
+        self.checked: set[tuple[int, DimLike]] = set()
+        """Index arrays that were found to lie in an axis of a size."""
 
     # --- analysis
 
@@ -187,12 +189,39 @@ class Region:
                 static.add(i)
             if op is SUM and (pair := self._products(v)) is not None:
                 sums.append((p, v, pair))
+            if op.elementwise and (operands[0].op is BROADCAST or operands[0].index in self.repeated) and self._repeats(v):
+                self.repeated.add(i)
+                static.add(i)
+                continue
             for o in operands:
                 last[root[o.index]] = p
         for v in ends:
             last[root[v.index]] = FAR
         if sums:
             self._fold(sums, [*ends, *needed])
+
+    def _repeats(self, v: Value) -> bool:
+        """Whether an elementwise op's operands repeat numbers that are static."""
+        return v.op.fails is None and all(
+            [o.index in self.repeated or (o.op is BROADCAST and not o.attrs[1] and o.operands[0].index in self.static) for o in v.operands]
+        )
+
+    def _number(self, v: Value) -> int:
+        """The number that a repeated tensor's elements are, as an array of rank 0."""
+        if v.index not in self.repeated:
+            return self.array(v.operands[0])
+        pending = [v]
+        made: dict[int, int] = {}
+        while pending:
+            w = pending[-1]
+            lacking = [o for o in w.operands if o.index in self.repeated and o.index not in made]
+            if lacking:
+                pending.extend(lacking)
+                continue
+            pending.pop()
+            operands = tuple([made[o.index] if o.index in made else self.array(o.operands[0]) for o in w.operands])
+            made[w.index] = self.b.computed(w.op, operands, w.attrs, w.type.with_shape(()))
+        return made[v.index]
 
     def _fold(self, sums: Sequence[tuple[int, Value, tuple[Value, Value]]], ends: Iterable[Value]) -> None:
         """Take sums of products that nothing else uses directly."""
@@ -269,13 +298,17 @@ class Region:
 
     def leaf(self, v: Value) -> None:
         """An array for a constant or what depends on sizes and constants only."""
-        if v.op is constant:
+        if v.index in self.repeated:
+            self.arr[v.index] = self.b.view(self._number(v), BROADCAST, (v.shape, ()), v.type)
+        elif v.op is constant:
             self.arr[v.index] = self.b.constant(v)
         else:
             self.arr[v.index] = self.b.computed(v.op, tuple([self.array(o) for o in v.operands]), v.attrs, v.type)
 
     def narrow(self, o: Value, shape: tuple[DimLike, ...]) -> int:
         """An array that NumPy's broadcasting stretches to the value's elements in a result of this shape: a broadcast's operand where that is enough."""
+        if o.index in self.repeated:
+            return self._number(o)
         if o.op is not BROADCAST or o.index in self.arr:
             return self.array(o)
         u = o.operands[0]
@@ -363,7 +396,7 @@ class Region:
                 places = _PLACES.get(op)
                 if places is None:
                     self._other(v, p)
-                elif i in self.skipped or i in self.deferred:
+                elif i in self.skipped:
                     pass
                 else:
                     # Most values of a large program come here; what is written out below is `narrow`, `may_take` and `claim`.
@@ -394,7 +427,7 @@ class Region:
     def _other(self, v: Value, p: int) -> None:
         """The steps of a value that is not simply one elementwise kernel; what is learnt of such an op is remembered."""
         op = v.op
-        if v.index in self.skipped or v.index in self.deferred:
+        if v.index in self.skipped:
             return
         if v.index in self.folded:
             self._dot(v)
@@ -415,7 +448,7 @@ class Region:
         op = v.op
         if op.elementwise:
             shape = v.type.shape
-            operands = tuple([self.narrow(o, shape) if o.op is BROADCAST else self.array(o) for o in v.operands])
+            operands = tuple([self.narrow(o, shape) for o in v.operands])
             out = self.dest(v, p)
         else:
             operands = tuple([self.array(o) for o in v.operands])

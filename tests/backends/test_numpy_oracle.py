@@ -12,6 +12,7 @@ from dfg.codegen.numpy_source import source_of
 from dfg.dims import named
 from dfg.ops.base import OPS
 from dfg.ops.surface import Literal
+from dfg.passes.planner import compile_plan
 from dfg.types import BOOL, F32, F64, I32, I64, U8, TensorType
 
 
@@ -247,3 +248,49 @@ def test_literals_are_not_promoted_by_numpy() -> None:
     b = m.input("b", "", F32)
     out = NumpyRuntime(plan_of(m.done({"o": m.f("multiply", b, Literal.of(1e-30))}))).run({"b": np.float32(1e-10)})
     assert out["o"].dtype == np.float32
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_updates(seed: int, form: str) -> None:
+    """States that are updated from each other, from inputs and from random arithmetic, several runs in a row."""
+    rng = np.random.default_rng(seed)
+    m = Make()
+    names = ["p", "q", "r", "s"]
+    x, z = m.input("x", "n"), m.input("z")
+    states = [m.state(n, "n") for n in names[:3]] + [m.state("s", "")]
+    pool = [*states, x, z]
+    for _ in range(int(rng.integers(2, 25))):
+        a, b = (pool[int(rng.integers(max(0, len(pool) - 8), len(pool)))] for _ in range(2))
+        kind = int(rng.integers(8))
+        if kind <= 3:
+            v = m.f(str(rng.choice(["add", "multiply", "subtract", "maximum"])), m.f("tanh", a) if kind == 3 else a, m.f("tanh", b) if kind else b)
+        elif kind == 4:
+            v = m.f("power", m.f("tanh", a), float(rng.choice([2, 3, 1])))
+        elif kind == 5:
+            v = m.f("flip", a, 0) if a.rank else m.f("sin", a)
+        elif kind == 6:
+            v = m.f("mean", a) if a.rank else m.f("cos", a)
+        else:
+            v = m.f("where", m.f("less", a, b), a, b)
+        pool.append(v)
+    updates = {}
+    for n, s in zip(names, states, strict=True):
+        options = [v for v in pool if v.type == s.type]
+        if rng.random() < 0.85:
+            updates[n] = options[int(rng.integers(max(0, len(options) - 5), len(options)))]
+    if not updates:
+        updates = {"s": m.f("add", states[3], 1.0)}
+    graph = m.done({"o": pool[-1]} if rng.random() < 0.7 else {"o": pool[int(rng.integers(len(pool)))], "u": next(iter(updates.values()))}, updates)
+    runtime = NumpyRuntime(compile_plan(graph))
+    kept = {n: rng.normal(size=4 if n != "s" else ()) for n in names}
+    runtime.bind(**{n: np.array(a) for n, a in kept.items()})
+    for _ in range(3):
+        data = {"x": rng.normal(size=4), "z": np.asarray(rng.normal())}
+        want = oracle(graph, data, kept)
+        used = {f.name for f in runtime.plan.inputs}
+        got = runtime.run({n: a for n, a in data.items() if n in used})
+        for name, a in got.items():
+            same(a, want[name], f"{name}\n{runtime.plan}")
+        kept = {n: want.get(f"update {n}", kept[n]) for n in names}
+        for n in updates:
+            same(runtime.state[n], kept[n], f"{n}\n{runtime.plan}")

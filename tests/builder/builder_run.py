@@ -9,8 +9,8 @@ import numpy as np
 
 import dfg.frontend.builder as b
 from dfg.codegen.interpret import interpret
-from dfg.dims import Dim
 from dfg.diagnostics import Diagnostic, UserError
+from dfg.dims import Dim
 from dfg.ir import verify
 from dfg.passes.manager import PIPELINE, run_pipeline
 

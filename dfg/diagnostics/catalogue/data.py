@@ -157,59 +157,11 @@ CODES: dict[str, Code] = {
         ("--inptu", "x=[1, 2, 3]"),
         _GIVEN,
     ),
-    "unmet-size": run(
-        "sizes for which the program does not hold",
-        """A fact of a `dim` line, or an inequality that an operation needs (`dfg check --asserts` lists them), does not hold for the sizes of
-        this run's data. Nothing has been computed or changed.""",
-        """
-        input x : f64[n]
-        dim n >= 3
-        output y = sum(x[:3])
-        """,
-        ("--input", "x=[1, 2]"),
-        _GIVEN,
-    ),
     "unknown-backend": run(
         "a backend that does not exist",
         "The message lists the backends. `numpy` is always there.",
         _SUM,
         (*_GIVEN, "--backend", "numpi"),
         (*_GIVEN, "--backend", "numpy"),
-    ),
-    "size-fixed": shown(
-        "data of another size than a parameter was made with",
-        """A parameter or state whose shape has a dim that inputs bind is made at the first run, and that size is then fixed. `fn.reset()`
-        makes parameters and states anew.""",
-        """
-        fn = dfg.compile(dfg.loads("input x : f64[n]  state s : f64[n] = 0 ..."))
-        fn(x=np.ones(3)); fn(x=np.ones(4))
-        """,
-        """
-        fn(x=np.ones(3)); fn.reset(); fn(x=np.ones(4))
-        """,
-    ),
-    "not-writable": shown(
-        "an array that cannot be written, where results are kept",
-        "`fn.bind(w=array)` shares the array's memory, and updates write into it.",
-        "fn.bind(w=np.broadcast_to(0.0, (3,)))",
-        "fn.bind(w=np.zeros(3))",
-    ),
-    "overlap": shown(
-        "arrays that share memory",
-        "Each parameter and state needs memory of its own: an update of one would change the other.",
-        "fn.bind(w=block[:3], b=block[2:5])",
-        "fn.bind(w=block[:3], b=block[3:6])",
-    ),
-    "bad-output": shown(
-        "an array that cannot hold an output",
-        "`fn.raw(x, out=...)` writes into the arrays given: one for each output, each writable and of exactly the output's dtype and shape.",
-        "fn.raw(x, out=np.zeros(3, np.float32))",
-        "fn.raw(x, out=np.zeros(3))",
-    ),
-    "unset": shown(
-        "a parameter without a value",
-        "Its first value could not be made. `fn.bind` or `fn.params[...] = ...` gives it one.",
-        'fn.params["w"]',
-        'fn.params["w"] = np.zeros(3)',
     ),
 }

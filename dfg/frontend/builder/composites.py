@@ -38,12 +38,12 @@ def composite_names() -> list[str]:
 @cache
 def _definition(name: str) -> s.Def | None:
     from dfg.frontend import syntax as s
-    from dfg.frontend.lowering.modules import PRELUDE, parsed, prelude_index
+    from dfg.frontend.lowering.modules import PRELUDE, parsed_std, prelude_index
 
     file = prelude_index().get(name)
     if file is None:
         return None
-    tree, _ = parsed(f"std/prelude/{file}", (PRELUDE / file).read_text(encoding="utf-8"))
+    tree, _ = parsed_std(f"std/prelude/{file}", (PRELUDE / file).read_text(encoding="utf-8"))
     return next((d for d in tree.statements if isinstance(d, s.Def) and d.name.text == name), None)
 
 

@@ -497,18 +497,21 @@ class Lowering:
         scope: Scope | None = None,
         kwargs: dict[str, Any] | None = None,
         named: dict[str, tuple[s.Node | None, Thing]] | None = None,
+        bound: bool = False,
     ) -> Any:
-        """Call a surface function on converted arguments; what it refuses is told with the spans of the operands."""
-        graph = self.graph
-        graph.cursor = whole.span
+        """Call a surface function on converted arguments; what it refuses is told with the spans of the operands. `bound`: the arguments are known
+        to be the function's parameters in order, and not all literals."""
+        graph = self.region.graph
+        graph.cursor = Span(whole.source, whole.start, whole.stop)
         try:
-            made = call_surface(self.cx, name, args, kwargs)
+            made = FUNCTIONS[name].implementation(self.region.surface, *args) if bound else call_surface(self.cx, name, args, kwargs)
         except InferError as e:
             self.refuse(e, at, whole, operands, named, scope)
         except DimError as e:
             self.fail("bad-argument", f"a size that cannot be handled: {e}", at)
-        self.check_limit(whole)
-        return TupleThing(made) if isinstance(made, tuple) else made
+        if len(graph.values) > MAX_VALUES:
+            self.check_limit(whole)
+        return TupleThing(made) if type(made) is tuple else made
 
     def check_limit(self, node: s.Node) -> None:
         if len(self.graph.values) > MAX_VALUES:

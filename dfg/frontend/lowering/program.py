@@ -42,6 +42,7 @@ from dfg.frontend.lowering.things import (
     structure,
 )
 from dfg.frontend.lowering.types import dtype_named, fit_type, open_fact, tensor_type
+from dfg.frontend.parser import uncollected
 from dfg.ir import Graph, Value
 from dfg.ops import functions
 from dfg.ops.base import const_value
@@ -98,7 +99,8 @@ def lower(file: s.File, sink: Sink, load: Loader | None = None) -> Lowered:
         return lower_exact(file, sink, None if load is None else lambda where: load.array(where, file.source))
     lo = Lowering(sink, StdLoader() if load is None else load)
     lo.file = file
-    return lo.drive(lower_file(lo, file))  # type: ignore[no-any-return]
+    with uncollected():
+        return lo.drive(lower_file(lo, file))  # type: ignore[no-any-return]
 
 
 def load_text(text: str, name: str = "<string>", load: Loader | None = None) -> Lowered:

@@ -26,9 +26,10 @@ def sum_(cx: Surface, x: Arg, axis: AxisList = None, dtype: DTypeArg = None, kee
 
 
 @function("mean")
-def mean(cx: Surface, x: Arg, axis: AxisList = None, keepdims: Flag = False) -> Value:
+def mean(cx: Surface, x: Arg, axis: AxisList = None, dtype: DTypeArg = None, keepdims: Flag = False) -> Value:
     """Arithmetic mean over axes (all of them by default); of integers it is the default float."""
-    (v,) = cx.promote((x,), "mean", floating=True)
+    d = dtype_of(dtype, "mean")
+    (v,) = cx.promote((x,), "mean", floating=True) if d is None or not d.floating else (emit_cast(cx.value(x), d),)
     axes = axis_numbers(axis, v.rank, "mean")
     total = sum_over(v, axes)
     count = dim_value(cx, count_of(v, axes), v.dtype)

@@ -1,0 +1,87 @@
+"""Special functions under SciPy's names."""
+
+from __future__ import annotations
+
+import math
+
+from dfg.ir import Value
+from dfg.ops.base import OPS
+from dfg.ops.functions.common import declare_binary, declare_unary
+from dfg.ops.functions.expr import Expr
+from dfg.ops.functions.mathematics import whole_order
+from dfg.ops.surface import Arg, Static, Surface, function
+
+for _name in ("erf", "erfc", "erfcx", "erfinv", "ndtr", "ndtri", "log_ndtr", "gamma"):
+    declare_unary(_name)
+declare_unary("gammaln", "lgamma")
+declare_binary("betaln", floating=True)
+
+
+@function("polygamma")
+def polygamma(cx: Surface, n: Static, x: Arg) -> Value:
+    """The n-th derivative of digamma, elementwise; n is a whole number known while compiling."""
+    (e,) = Expr.floating(cx, x, name="polygamma")
+    return OPS["polygamma"](e.v, n=whole_order(n, "polygamma", "n"))
+
+
+@function("digamma", "psi")
+def digamma(cx: Surface, x: Arg) -> Value:
+    """The derivative of gammaln, elementwise."""
+    (e,) = Expr.floating(cx, x, name="digamma")
+    return OPS["polygamma"](e.v, n=0)
+
+
+@function("beta")
+def beta(cx: Surface, a: Arg, b: Arg) -> Value:
+    """The beta function of positive arguments, elementwise."""
+    p, q = Expr.floating(cx, a, b, name="beta")
+    return p.call("betaln", q).exp().v
+
+
+@function("multigammaln", "mvlgamma")
+def multigammaln(cx: Surface, a: Arg, d: Static) -> Value:
+    """Logarithm of the multivariate gamma function of dimension d, elementwise."""
+    (e,) = Expr.floating(cx, a, name="multigammaln")
+    p = whole_order(d, "multigammaln", "d", 1)
+    total = e.call("gammaln")
+    for i in range(1, p):
+        total = total + (e - i / 2).call("gammaln")
+    return (total + p * (p - 1) / 4 * math.log(math.pi) if p > 1 else total).v
+
+
+def _declare_incomplete(name: str) -> None:
+    def f(cx: Surface, a: Arg, x: Arg, order: Static = 0) -> Value:
+        p, q = cx.broadcast(cx.promote((a, x), name, floating=True), name)
+        return OPS[name](p, q, order=whole_order(order, name, "order"))
+
+    f.__doc__ = OPS[name].doc
+    function(name)(f)
+
+
+_declare_incomplete("gammainc")
+_declare_incomplete("gammaincc")
+
+
+def _declare_bessel(name: str, op: str, n: int) -> None:
+    def f(cx: Surface, x: Arg) -> Value:
+        (e,) = Expr.floating(cx, x, name=name)
+        return OPS[op](e.v, n=n)
+
+    f.__doc__ = f"Modified Bessel function of the first kind of order {n}{', times exp(-|x|)' if op == 'ive' else ''}, elementwise."
+    function(name)(f)
+
+
+def _declare_order(name: str) -> None:
+    def f(cx: Surface, v: Static, z: Arg) -> Value:
+        (e,) = Expr.floating(cx, z, name=name)
+        return OPS[name](e.v, n=whole_order(v, name, "v"))
+
+    f.__doc__ = OPS[name].doc
+    function(name)(f)
+
+
+for _short, _op, _n in (("i0", "iv", 0), ("i0e", "ive", 0), ("i1", "iv", 1), ("i1e", "ive", 1)):
+    _declare_bessel(_short, _op, _n)
+_declare_order("iv")
+_declare_order("ive")
+
