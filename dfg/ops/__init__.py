@@ -18,8 +18,10 @@ from dfg.ops import (
     matrix,
     movement,
     ordering,
+    pooling,
     quantiles,
     reduce,
+    signal,
     special,
     statistics,
 )
@@ -49,8 +51,10 @@ __all__ = [
     "matrix",
     "movement",
     "ordering",
+    "pooling",
     "quantiles",
     "reduce",
+    "signal",
     "special",
     "statistics",
 ]

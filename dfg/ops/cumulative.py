@@ -1,17 +1,16 @@
-"""Running results along an axis: sums, products, extremes, log-sum-exp, linear recurrences; and `shift`, `diff`, `trapezoid`.
+"""Running results along an axis: sums, products, extremes, log-sum-exp; and `shift`, `diff`, `trapezoid`.
 
 `cumprod` is differentiated without dividing, so it is exact with any number of zeros and at any order: with S[k] = ct[k] + x[k+1] S[k+1], a linear
-recurrence, the cotangent of x[k] is (the product before k) S[k]. A recurrence's own gradients are recurrences in the other direction.
+recurrence, the cotangent of x[k] is (the product before k) S[k].
 
 >>> from dfg.ops import get
->>> get("recurrence").evaluate(np, np.array([9.0, 2.0, 2.0]), np.ones(3), axis=0, reverse=False)
-array([1., 3., 7.])
+>>> get("cumsum").evaluate(np, np.array([1.0, 2.0, 4.0]), axis=0, reverse=True)
+array([7., 6., 4.])
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,11 @@ import numpy as np
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPS, Attr, Case, NoGradient, Op, Reject, RuleContext, check_dtype, define, full, full_like, tensor
 from dfg.ops.elementwise import emit_cast, equal, exp, where
-from dfg.ops.movement import broadcast_along, check_axes, emit_permute, emit_reshape, inverse, scatter
+from dfg.ops.indexed import scatter
+from dfg.ops.movement import broadcast_along, check_axes, emit_permute, emit_reshape, inverse
 from dfg.ops.ordering import axis_in, flat_or_axis, like, one_axis, window_of
 from dfg.ops.reduce import SUMMED_AS
+from dfg.ops.statistics import linear_recurrence
 from dfg.ops.surface import Arg, Axis, DTypeArg, Flag, Literal, OptionalArg, Size, Surface, axis_number, dtype_of, function, plain
 from dfg.types import ANY, BOOL, FLOATING, I64, NUMERIC, DType, TensorType, Type
 
@@ -146,81 +147,6 @@ cumsum = define(
 )
 
 
-# --- linear recurrences ------------------------------------------------------------------------------------------------------------------
-
-
-def _recurrence_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
-    a, b = tensor(operands[0]), tensor(operands[1])
-    check_dtype("recurrence", a, FLOATING)
-    if a != b:
-        raise InferError("shape-mismatch", f"`recurrence` takes operands of one type, not {a} and {b}", [(0, f"this is {a}"), (1, f"this is {b}")])
-    check_axes(a, (attrs[0],))
-    return a
-
-
-def _recurrence(xp: Any, a: Any, b: Any, *, axis: int, reverse: bool) -> Any:
-    if reverse:
-        a, b = xp.flip(xp.roll(a, -1, axis), axis), xp.flip(b, axis)
-    a, b = xp.moveaxis(a, axis, 0), xp.moveaxis(b, axis, 0)
-    made = xp.empty(b.shape, b.dtype)
-    n = b.shape[0]
-    if n and b.size < 16 * n:
-        # Short rows: Python's numbers are faster than NumPy's calls.
-        factors, terms, target = (m.reshape(n, -1) for m in (a, b, made))
-        for k in range(terms.shape[1]):
-            pairs = zip(factors[1:, k].tolist(), terms[1:, k].tolist(), strict=True)
-            target[:, k] = list(accumulate(pairs, _step, initial=terms[0, k].item()))
-    elif n:
-        made[0] = b[0]
-        for k in range(1, n):
-            xp.multiply(a[k], made[k - 1], made[k])
-            xp.add(made[k], b[k], made[k])
-    made = xp.moveaxis(made, 0, axis)
-    return xp.flip(made, axis) if reverse else made
-
-
-def _step(y: float, ab: tuple[float, float]) -> float:
-    return ab[0] * y + ab[1]
-
-
-def _recurrence_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
-    axis, reverse = y.attrs
-    total = recurrence(y.operands[0], ct, axis=axis, reverse=not reverse)
-    before = (shift(total, axis=axis, by=1) * y if reverse else total * shift(y, axis=axis, by=1)) if cx.need[0] else None
-    return [before, total if cx.need[1] else None]
-
-
-recurrence = define(
-    Op(
-        "recurrence",
-        "y[k] = a[k] * y[k-1] + b[k] along an axis, from y[0] = b[0]; in reverse y[k] = a[k+1] * y[k+1] + b[k] from the end. a[0] is not used. Evaluated one place after another.",
-        _recurrence_infer,
-        _recurrence_vjp,
-        attrs=(AXIS, Attr("reverse", "bool")),
-        arity=2,
-        evaluate=_recurrence,
-        axes=one_axis,
-        workspace=lambda v: v.type.size * v.dtype.size * 4 + v.shape[v.attrs[0]] * 160,
-        cost=lambda v: v.type.size * 2,
-        samples=lambda rng: [
-            Case((rng.normal(size=s), rng.normal(size=s)), (("axis", a), ("reverse", r))) for s, a in [*_SHAPES, ((3, 20), 0)] for r in (False, True)
-        ],
-        formula="y[k] = a[k] y[k-1] + b[k]",
-        rejects=(
-            Reject(("f64[3]", "f64[4]"), (("axis", 0), ("reverse", False)), "shape-mismatch"),
-            Reject(("i64[3]", "i64[3]"), (("axis", 0), ("reverse", False)), "wrong-dtype"),
-        ),
-    )
-)
-
-
-@function("recurrence")
-def recurrence_(cx: Surface, a: Arg, b: Arg, axis: Axis = -1, reverse: Flag = False) -> Value:
-    """y[k] = a[k] * y[k-1] + b[k] along an axis, from y[0] = b[0]; in reverse y[k] = a[k+1] * y[k+1] + b[k] from the end."""
-    p, q = cx.broadcast(cx.promote((a, b), "recurrence", floating=True), "recurrence")
-    return recurrence(p, q, axis=axis_number(axis, q.rank, "recurrence"), reverse=bool(plain(reverse)))
-
-
 # --- products ----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -228,7 +154,7 @@ def _cumprod_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]
     axis = y.attrs[0]
     x = y.operands[0]
     before = where(_first(y, axis), full_like(y, 1), shift(y, axis=axis, by=1))
-    return [before * recurrence(x, ct, axis=axis, reverse=True)]
+    return [before * linear_recurrence(shift(x, axis=axis, by=-1), ct, axis=axis, reverse=True)]
 
 
 def _with_zeros(rng: np.random.Generator, s: tuple[int, ...], zeros: int) -> np.ndarray:
@@ -268,7 +194,7 @@ def _logcumsumexp_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | 
 
     # Nothing comes before the first place, where exp(0 - y) could overflow.
     before = where(_first(y, axis), y, shift(y, axis=axis, by=1))
-    total = recurrence(ratio(before), ct, axis=axis, reverse=True)
+    total = linear_recurrence(shift(ratio(before), axis=axis, by=-1), ct, axis=axis, reverse=True)
     empty = equal(y, full_like(y, -np.inf))
     return [where(empty, full_like(y, 0), ratio(x)) * total]
 
@@ -526,7 +452,7 @@ def _panels(cx: Surface, y: Any, x: Any, dx: Any, axis: Any, name: str) -> tuple
 
 
 @function("trapezoid")
-def trapezoid(cx: Surface, y: Arg, x: OptionalArg = None, dx: Arg = Literal("float", 1.0), axis: Axis = -1) -> Value:  # noqa: B008 - immutable
+def trapezoid(cx: Surface, y: Arg, x: OptionalArg = None, dx: Arg = Literal("float", 1.0), axis: Axis = -1) -> Value:
     """The integral along an axis by the trapezoidal rule, over points `x` or points `dx` apart."""
     areas, k = _panels(cx, y, x, dx, axis, "trapezoid")
     return OPS["sum"](areas, axes=(k,))
@@ -534,7 +460,7 @@ def trapezoid(cx: Surface, y: Arg, x: OptionalArg = None, dx: Arg = Literal("flo
 
 @function("cumulative_trapezoid")
 def cumulative_trapezoid(
-    cx: Surface, y: Arg, x: OptionalArg = None, dx: Arg = Literal("float", 1.0), axis: Axis = -1, initial: OptionalArg = None  # noqa: B008 - immutable
+    cx: Surface, y: Arg, x: OptionalArg = None, dx: Arg = Literal("float", 1.0), axis: Axis = -1, initial: OptionalArg = None
 ) -> Value:
     """The running integral along an axis by the trapezoidal rule; `initial` stands before it if given."""
     areas, k = _panels(cx, y, x, dx, axis, "cumulative_trapezoid")

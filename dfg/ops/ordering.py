@@ -19,7 +19,8 @@ from dfg.dims import DimLike
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPAQUE, OPS, Attr, Axes, Case, NoGradient, Op, Reject, RuleContext, check_dtype, define, tensor
 from dfg.ops.elementwise import emit_cast
-from dfg.ops.movement import check_axes, emit_permute, emit_reshape, gather, inverse
+from dfg.ops.indexed import gather
+from dfg.ops.movement import check_axes, emit_permute, emit_reshape, inverse
 from dfg.ops.surface import Arg, Axis, Flag, OptionalArg, Size, Static, Surface, Word, axis_number, function, plain, size_of
 from dfg.types import ANY, I64, TensorType, Type
 

@@ -14,7 +14,8 @@ from dfg.dims import DimLike
 from dfg.ir import InferError, Value
 from dfg.ops.base import OPS, const_value, full_like
 from dfg.ops.elementwise import emit_cast, equal, isnan, less, size_value, where
-from dfg.ops.movement import broadcast_along, emit_permute, emit_reshape, gather, sum_over
+from dfg.ops.indexed import gather
+from dfg.ops.movement import broadcast_along, emit_permute, emit_reshape, sum_over
 from dfg.ops.ordering import sort, window_of
 from dfg.ops.surface import Arg, AxisList, Flag, Literal, Surface, Word, axis_numbers, function, plain
 from dfg.types import I64

@@ -127,6 +127,8 @@ class Lowering:
     sink: Sink
     load: Loader | None
     region: Region = field(init=False)
+    scope: Scope = field(init=False)
+    """The file's own scope."""
     infos: dict[int, ScopeInfo] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
     path: str = ""
