@@ -68,10 +68,10 @@ class Array:
 class Step:
     """One instruction: a kernel that reads arrays and writes arrays. `kernel` is `op` (the meaning is that of `op`), or a name of `KERNELS`.
 
-    `temps` are arrays that it may use as it likes; `value` is the graph's value that it computes or helps to compute, for names and diagnostics.
+    `inner` is the loop or branch that a step is; `value` is the graph's value that it computes or helps to compute, for names and diagnostics.
     """
 
-    __slots__ = ("attrs", "kernel", "loop", "op", "operands", "outs", "temps", "value")
+    __slots__ = ("attrs", "inner", "kernel", "op", "operands", "outs", "value")
 
     def __init__(
         self,
@@ -81,8 +81,7 @@ class Step:
         value: Value | None,
         op: Any = None,
         attrs: tuple[Any, ...] = (),
-        temps: tuple[int, ...] = (),
-        loop: Loop | None = None,
+        inner: Loop | Branch | None = None,
     ) -> None:
         self.kernel = kernel
         self.operands = operands
@@ -90,19 +89,22 @@ class Step:
         self.value = value
         self.op = op
         self.attrs = attrs
-        self.temps = temps
-        self.loop = loop
+        self.inner = inner
 
     def __repr__(self) -> str:
         return f"<{self.op.name if self.op is not None else self.kernel} {self.operands} -> {self.outs}>"
 
 
 KERNELS: Final = {
-    "op": "the op's own meaning: `evaluate` into the outs",
+    "op": "the op's own meaning, into the outs",
+    "evaluate": "the same by the op's `evaluate`, which allocates",
     "view": "the out, a view whose base changes from run to run or step to step, is made",
     "copy": "the operand's elements, of equal shape up to axes of size 1 and broadcasting",
+    "copy_where": "elements of the first operand where the second, a mask, holds; the others stay",
+    "turn": "logical not",
     "fill_reshaped": "the operand's elements in order, into an out of another shape",
     "matmul": "NumPy's matmul; operands and out are matrices (or vectors) that BLAS takes as they are",
+    "dot": "the sum of products of two vectors",
     "vecdot": "sums of products over the last axis",
     "multiply": "product with broadcasting",
     "square": "x * x",
@@ -118,6 +120,7 @@ KERNELS: Final = {
     "scatter_add": "operands (values, indices): added to rows of the out",
     "write_window": "attrs (starts, sizes, strides): a window of the out is replaced by the operand",
     "loop": "see `Loop`",
+    "branch": "see `Branch`",
 }
 
 
@@ -146,9 +149,10 @@ class Carry:
 
 
 class Loop:
-    """The body of a `loop` step: steps run `length` times, `index` counts; with `reverse` from the last to the first."""
+    """The body of a `loop` step: steps run `length` times; with `reverse` from the last to the first. `count` (a `counted_scan`) is an array that may
+    say fewer, `test` (a `while`) computes `flag` before each step and ends the loop where it is false. Rows of `stacks` that were not reached become zero."""
 
-    __slots__ = ("body", "carries", "depth", "length", "reverse", "rows")
+    __slots__ = ("body", "carries", "count", "depth", "flag", "length", "reverse", "rows", "stacks", "taken", "test")
 
     def __init__(self, length: DimLike, reverse: bool, depth: int) -> None:
         self.length = length
@@ -158,16 +162,31 @@ class Loop:
         self.carries: list[Carry] = []
         self.rows: list[int] = []
         """Arrays of kind `row` that each step begins with."""
+        self.count = -1
+        self.test: list[Step] = []
+        self.flag = -1
+        self.taken = -1
+        """Where the number of steps goes, if it is wanted."""
+        self.stacks: list[int] = []
+
+    def blocks(self, sizes: Mapping[str, int]) -> list[tuple[list[Step], int]]:
+        """The blocks of steps, and how often each runs at most."""
+        times = evaluate(self.length, sizes)
+        return [(self.test, times), (self.body, times)]
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """One write of a state or parameter. `step` is None where `source` is copied, else the step that computes the new value in place."""
+class Branch:
+    """One of two blocks, by an array that holds one bool."""
 
-    name: str
-    target: int
-    source: int
-    step: Step | None = None
+    __slots__ = ("other", "predicate", "then")
+
+    def __init__(self, predicate: int) -> None:
+        self.predicate = predicate
+        self.then: list[Step] = []
+        self.other: list[Step] = []
+
+    def blocks(self, sizes: Mapping[str, int]) -> list[tuple[list[Step], int]]:
+        return [(self.then, 1), (self.other, 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +230,8 @@ class Plan:
     graph: Graph
     arrays: Sequence[Array]
     steps: Sequence[Step]
-    commit: Sequence[Commit]
+    commit: Sequence[Step]
+    """The last steps: elementwise kernels and copies, the only ones that write parameters and states."""
     slots: Sequence[Slot]
     extents: Sequence[DimLike]
     """The different sizes in bytes that slots hold, in symbols."""
@@ -241,11 +261,11 @@ class Plan:
             flat = [e for s in self.slots for e in s.extents]
             starts = np.cumsum([0, *[len(s.extents) for s in self.slots]])[:-1]
             table = self._cache["layout"] = (self._compiled("extents", self.extents), np.asarray(flat, np.int64), starts)
-        compute, flat, starts = table
+        compute, places, starts = table
         if not len(self.slots):
             return np.zeros(0, np.int64), 0
         extents = np.asarray(compute(sizes), np.int64)
-        largest = np.maximum.reduceat(extents[flat], starts)
+        largest = np.maximum.reduceat(extents[places], starts)
         rounded = (largest + (ALIGNMENT - 1)) & -ALIGNMENT
         ends = np.cumsum(rounded)
         return ends - rounded, int(ends[-1])
@@ -254,7 +274,7 @@ class Plan:
         made = self._cache.get(name)
         if made is None:
             made = self._cache[name] = compile_dims(list(dims))
-        return made  # type: ignore[no-any-return]
+        return made
 
     def memory(self, sizes: Mapping[str, int]) -> Memory:
         """What a run with these sizes takes, known before it."""
@@ -272,12 +292,12 @@ class Plan:
 
     def walk(self) -> Iterator[Step]:
         """Every step, those inside loops after the loop, and those of the commit."""
-        pending: list[Iterable[Step]] = [[c.step for c in self.commit if c.step is not None], self.steps]
+        pending: list[Iterable[Step]] = [self.commit, self.steps]
         while pending:
             for s in pending.pop():
                 yield s
-                if s.loop is not None:
-                    pending.append(s.loop.body)
+                if s.inner is not None:
+                    pending.extend([s.inner.test, s.inner.body] if isinstance(s.inner, Loop) else [s.inner.then, s.inner.other])
 
     @property
     def count(self) -> int:
@@ -291,13 +311,13 @@ class Plan:
         """Floating-point operations of a run: those that the ops declare, one for each element where they declare none."""
         memo: dict[Any, int] = {}
         total = 0
-        pending: list[tuple[Iterable[Step], int]] = [(self.steps, 1), ([c.step for c in self.commit if c.step is not None], 1)]
+        pending: list[tuple[Iterable[Step], int]] = [(self.steps, 1), (self.commit, 1)]
         seen: set[int] = set()
         while pending:
             steps, times = pending.pop()
             for s in steps:
-                if s.loop is not None:
-                    pending.append((s.loop.body, times * evaluate(s.loop.length, sizes)))
+                if s.inner is not None:
+                    pending.extend((steps, times * n) for steps, n in s.inner.blocks(sizes))
                     continue
                 v = s.value
                 if v is None or s.kernel == "view" or id(v) in seen:
@@ -315,12 +335,12 @@ class Plan:
         """Bytes that the steps read and write."""
         memo: dict[TensorType, int] = {}
         total = 0
-        pending: list[tuple[Iterable[Step], int]] = [(self.steps, 1), ([c.step for c in self.commit if c.step is not None], 1)]
+        pending: list[tuple[Iterable[Step], int]] = [(self.steps, 1), (self.commit, 1)]
         while pending:
             steps, times = pending.pop()
             for s in steps:
-                if s.loop is not None:
-                    pending.append((s.loop.body, times * evaluate(s.loop.length, sizes)))
+                if s.inner is not None:
+                    pending.extend((steps, times * n) for steps, n in s.inner.blocks(sizes))
                 elif s.kernel != "view":
                     for a in (*s.operands, *s.outs):
                         t = self.arrays[a].type
@@ -336,9 +356,9 @@ class Plan:
             where = {"slot": f"slot {a.slot}", "view": f"{_op_name(a)} of {_names(self, a.operands)}", "row": f"row of {_names(self, a.operands)}"}
             lines.append(f"{self.name(a.index)} : {a.type} = {where.get(a.kind, a.kind)}")
         self._list_steps(self.steps, 0, lines)
-        for c in self.commit:
-            what = f"{c.step.op.name}({_names(self, c.step.operands)})" if c.step is not None else self.name(c.source)
-            lines.append(f"commit {c.name} = {what}")
+        if self.commit:
+            lines.append("commit:")
+            self._list_steps(self.commit, 1, lines)
         for k, s in enumerate(self.slots):
             lines.append(f"slot {k} : {' | '.join(str(self.extents[e]) for e in s.extents)} bytes")
         return "\n".join(lines) + "\n"
@@ -346,13 +366,24 @@ class Plan:
     def _list_steps(self, steps: Sequence[Step], depth: int, lines: list[str]) -> None:
         for s in steps:
             pad = "  " * depth
-            if s.loop is not None:
-                lines.append(f"{pad}for {s.loop.length} steps{' backwards' if s.loop.reverse else ''}:")
-                self._list_steps(s.loop.body, depth + 1, lines)
+            if isinstance(s.inner, Loop):
+                few = f", at most {self.name(s.inner.count)}" if s.inner.count >= 0 else ""
+                lines.append(f"{pad}for {s.inner.length} steps{few}{' backwards' if s.inner.reverse else ''}:")
+                self._list_steps(s.inner.test, depth + 1, lines)
+                if s.inner.flag >= 0:
+                    lines.append(f"{pad}  while {self.name(s.inner.flag)}")
+                self._list_steps(s.inner.body, depth + 1, lines)
+                continue
+            if s.inner is not None:
+                lines.append(f"{pad}if {self.name(s.inner.predicate)}:")
+                self._list_steps(s.inner.then, depth + 1, lines)
+                lines.append(f"{pad}else:")
+                self._list_steps(s.inner.other, depth + 1, lines)
                 continue
             head = s.op.name if s.op is not None and s.kernel in ("op", "view") else s.kernel
             attrs = f" {list(map(str, s.attrs))}" if s.attrs and s.kernel != "op" else ""
-            lines.append(f"{pad}{_names(self, s.outs)} = {head}({_names(self, s.operands)}){attrs}")
+            outs = f"{_names(self, [o for o in s.outs if o >= 0])} = " if s.outs else ""
+            lines.append(f"{pad}{outs}{head}({_names(self, s.operands)}){attrs}")
 
     def name(self, index: int) -> str:
         a = self.arrays[index]

@@ -11,9 +11,12 @@ in ``f32``. Broadcasting is NumPy's, decided while compiling: only missing leadi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -21,6 +24,10 @@ from dfg.dims import Dim, DimLike, Facts
 
 Kind = Literal["bool", "int", "float"]
 KIND_ORDER: Final[dict[str, int]] = {"bool": 0, "int": 1, "float": 2}
+
+
+CONVERT: Final[list[Callable[[Any, DType], Any]]] = []
+"""What calling a dtype does; set by the builder."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +52,12 @@ class DType:
     @property
     def floating(self) -> bool:
         return self.kind == "float"
+
+    def __call__(self, x: Any) -> Any:
+        """`f32(x)`: a builder's tensor converted, as in the language."""
+        if not CONVERT:
+            raise TypeError(f"the dtype {self.name} converts tensors of a program under construction")
+        return CONVERT[-1](x, self)
 
     def __str__(self) -> str:
         return self.name
@@ -85,6 +98,19 @@ _BY_NUMPY: Final = {(v.kind, v.itemsize): DTYPES[k] for k, v in _NUMPY.items() i
 def dtype(name: str) -> DType:
     """The dtype called `name`; KeyError if there is none."""
     return DTYPES[name]
+
+
+def rounds_once(text: str, value: float) -> float:
+    """The number to round to a dtype narrower than f64 in place of `value`, which is `text` rounded to f64: rounding `value` again would be wrong where it
+    lies exactly between two narrower numbers and `text` does not. There it is the next f64 towards `text`. A text that is no number is left alone."""
+    if not value or not math.isfinite(value) or int.from_bytes(struct.pack("<d", value), "little") & 0xFFFFFFF:
+        return value  # no number of up to 25 bits, so it lies between no two numbers of 24
+    try:
+        exact = Decimal(text)
+    except InvalidOperation:
+        return value
+    here = Decimal(value)
+    return value if exact == here else math.nextafter(value, math.inf if exact > here else -math.inf)
 
 
 def from_numpy(given: np.dtype) -> DType | None:

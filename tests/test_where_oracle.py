@@ -137,7 +137,7 @@ def scalar(g: Graph, x: Sequence[Value], chosen: Sequence[Sequence[bool]], steps
 
 def evaluate(build: Callable[[Graph], tuple[list[Value], list[Value]]], points: Sequence[float]) -> np.ndarray:
     g = Graph()
-    leaves, gradients = build(g)
+    _, gradients = build(g)
     g.roots.outputs.update({f"o{k}": v for k, v in enumerate(gradients)})
     clean = run_pipeline(g, PIPELINE)
     env: dict[int, object] = {}

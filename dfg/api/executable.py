@@ -40,13 +40,14 @@ def compile(
     memory_budget: int | None = None,
     *,
     kinks: str = "dfg",
+    updates: Mapping[Any, Any] | Sequence[tuple[Any, Any]] = (),
 ) -> Executable:
-    """An executable of a program, of a mapping of names to builder tensors, or of one tensor.
+    """An executable of a program, of a mapping of names to builder tensors, of one tensor, or of a traced function.
 
     `outputs` chooses among the outputs, `update=False` leaves states and parameters alone; `threads` and `memory_budget` (bytes) are limits for
-    the backend; `kinks` is the policy for derivatives at kinks.
+    the backend; `kinks` is the policy for derivatives at kinks. Of builder tensors, `updates` gives the new values of parameters and states.
     """
-    made = _program_of(program)
+    made = _program_of(program, updates)
     name = backend or os.environ.get("DFG_BACKEND") or "numpy"
     runtime = _runtime(name)
     if outputs is not None:
@@ -63,9 +64,15 @@ def compile(
     return Executable(made, plan, made_runtime)
 
 
-def _program_of(given: Any) -> Program:
+def _program_of(given: Any, updates: Any) -> Program:
     if isinstance(given, Program):
+        if len(updates):
+            raise UserError(error("bad-argument", "a program has its updates already", help="`updates` goes with builder tensors"))
         return given
+    from dfg.api import python
+
+    if python.is_buildable(given) or len(updates):
+        return python.program(given, updates)
     named = given if isinstance(given, Mapping) else None
     values: dict[str, Value] = {}
     for name, tensor in (named if named is not None else {"": given}).items():

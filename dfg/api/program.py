@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dfg.api.gradient import copied, differentiated
 from dfg.diagnostics import Diagnostic, Sink, UserError, error, in_order
-from dfg.ir import Graph, Roots, Value
+from dfg.ir import Graph, Roots, Subgraph, Value
 from dfg.source import Source, Span
 from dfg.types import TensorType, lossless
 
@@ -45,9 +45,12 @@ class Checked:
 
 def from_tree(source: Source, tree: File, sink: Sink, files: Files, path: Path | None = None) -> Program:
     """The program of a parsed source; what is wrong raises."""
-    from dfg.frontend.exact import is_exact, read_exact
+    from dfg.frontend.syntax import Default
 
-    if is_exact(tree):
+    first = tree.statements[0] if tree.statements else None
+    if isinstance(first, Default) and first.dtype.text == "exact":
+        from dfg.frontend.exact import read_exact
+
         graph = read_exact(source, sink, lambda path: files.array(path, source), tree)
         sink.raise_errors()
         return Program(graph, name=source.name, source=source, files=files, path=path, warnings=sink.items, exact=True)
@@ -55,9 +58,12 @@ def from_tree(source: Source, tree: File, sink: Sink, files: Files, path: Path |
 
     lowered = lower(tree, sink, files)
     sink.raise_errors()
-    for name, info in lowered.inputs.items():
-        if info.default is not None:
-            lowered.graph.roots.initials[name] = info.default
+    defaults = {name: info.default for name, info in lowered.inputs.items() if info.default is not None}
+    if defaults:
+        graph, roots = lowered.graph, lowered.graph.roots
+        given = {**roots.initials, **defaults}
+        declared = [v.attrs[0] for v in graph.values if v.op.name in ("input", "param", "state")]
+        graph.roots = Roots(roots.outputs, roots.updates, {name: given[name] for name in declared if name in given})
     return Program(lowered.graph, name=source.name, source=source, files=files, path=path, warnings=sink.items, lowered=lowered)
 
 
@@ -126,7 +132,8 @@ class Program:
             raise UserError(error("bad-argument", f"there is no policy `{kinks}` for kinks", help=f"one of {', '.join(KINKS)}"))
         found = self._stages.get((name, kinks))
         if found is None or report is not None:
-            from dfg.passes.manager import PIPELINE, Differentiate, run_pipeline
+            from dfg.passes.differentiate import Differentiate
+            from dfg.passes.manager import PIPELINE, run_pipeline
 
             sink = Sink()
             passes = [Differentiate(kinks, sink.add) if isinstance(p, Differentiate) else p for p in PIPELINE]
@@ -139,7 +146,8 @@ class Program:
     @property
     def warnings(self) -> list[Diagnostic]:
         """Everything doubtful that was found, in the order of the text: lossy conversions, derivatives that are zero everywhere."""
-        self.stage("clean")
+        if any(v.op.calculus or any(isinstance(a, Subgraph) for a in v.attrs) for v in self.graph.values):
+            self.stage("clean")
         every = Sink()
         for item in self.told:
             every.add(item)
@@ -149,18 +157,17 @@ class Program:
                 every.add(item)
         return in_order(every.items)
 
-    def check(self, *, kinks: str = "dfg", strict: bool = False) -> Checked:
-        """Compile as far as no data is needed. `strict` makes every implicit conversion an error."""
-        graph = self.stage("clean", kinks)
+    def check(self, *, strict: bool = False) -> Checked:
+        """Everything that can be found without data. `strict` makes every implicit conversion an error."""
         casts = self._casts()
         if strict and casts:
             raise UserError(in_order(
                 error("implicit-cast", f"implicit conversion: {text}", span, help=f"write `{target}(…)` where it is meant")
                 for text, span, target in casts
             ))
-        needs = [(f"{need.left} >= {need.right}: {need.why}", place(need.span)) for need in graph.needs.values()]
-        return Checked(tuple(self.warnings), (*[(line, "") for line in self._facts()], *needs),
-                       tuple((text, place(span)) for text, span, _ in casts))
+        needs = [(f"{need.left} >= {need.right}: {need.why}", place(need.span)) for need in self.graph.needs.values()]
+        facts = [(f"dim {fact}", place(fact.origin) if isinstance(fact.origin, Span) else "") for fact in self.graph.facts.declared]
+        return Checked(tuple(self.warnings), (*facts, *needs), tuple((text, place(span)) for text, span, _ in casts))
 
     def _casts(self) -> list[tuple[str, Span | None, str]]:
         found: list[tuple[str, Span | None, str]] = []
@@ -171,11 +178,6 @@ class Program:
             lossy = "" if lossless(held, target) else ", which may lose digits"
             found.append((f"{f'`{name}` : ' if name else ''}{held} -> {target}{lossy}: {reason}", self.graph.spans.get(index), target.name))
         return found
-
-    def _facts(self) -> list[str]:
-        from dfg.text.facts import fact_lines
-
-        return fact_lines(self.graph.facts)
 
     # --- what can be made of it -------------------------------------------------------------------------------------------------
 
@@ -208,11 +210,15 @@ class Program:
 
         return exact(self.graph)
 
-    def text(self, kinks: str = "dfg") -> str:
-        """Its readable text; derivatives are expanded and simplified."""
+    def text(self, kinks: str = "dfg", graph: Graph | None = None) -> str:
+        """Its readable text; derivatives are expanded and simplified. With `graph`, that of a graph which was made from this program's."""
         from dfg.text import readable
 
-        return readable(self.stage("clean", kinks) if self.derives() else self.graph)
+        if graph is None:
+            graph = self.stage("clean", kinks) if self.derives() else self.graph
+        default = self.lowered.default_float if self.lowered is not None else None
+        hints = self.lowered.hints if self.lowered is not None else None
+        return readable(graph, source=self.graph, default_float=default, hints=hints)
 
     def __str__(self) -> str:
         return self.text()

@@ -14,24 +14,24 @@ two writes. It is the last thing a run does: a run that fails or is interrupted 
 
 from __future__ import annotations
 
-import contextvars
 import itertools
 import threading
+import warnings
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from operator import call, setitem
+from operator import setitem
 from typing import Any, Final
 
 import numpy as np
 
+from dfg.backends.arena import Arena, Code, Shapes, concrete, drain, materialise
 from dfg.backends.base import Given, SizeBinder, as_declared, check_bound, check_names, overlap, shape_text
-from dfg.codegen.numpy_source import STRAIGHT, Call, Source, calls_of, commits_of
-from dfg.diagnostics import InternalError, UserError, error
-from dfg.dims import Dim, compile_dims, evaluate, names
-from dfg.plan import ALIGNMENT, CALL, STATIC, Field, Plan, Step
+from dfg.diagnostics import Diagnostic, InternalError, UserError, error, warning
+from dfg.dims import Dim, names
+from dfg.ir import Value
+from dfg.plan import CALL, Field, Plan, Step
 from dfg.types import TensorType
 
 KEPT_SIZES: Final = 16
@@ -68,20 +68,6 @@ class Cost:
     kept: int
 
 
-class _Arena:
-    """Everything that one run at a time needs for given sizes."""
-
-    __slots__ = ("buffer", "enter", "run")
-
-    def __init__(self, buffer: np.ndarray, run: Callable[..., None]) -> None:
-        self.buffer = buffer
-        self.run = run
-        # A context of its own, in which NumPy's error state is set once: IEEE results, no warnings.
-        context = contextvars.Context()
-        context.run(np.seterr, all="ignore")
-        self.enter = partial(context.run, run)
-
-
 class _Sizes:
     """What belongs to one tuple of input shapes."""
 
@@ -90,140 +76,7 @@ class _Sizes:
     def __init__(self, sizes: dict[str, int], outputs: list[tuple[tuple[int, ...], np.dtype]]) -> None:
         self.sizes = sizes
         self.outputs = outputs
-        self.arenas: list[_Arena] = []
-
-
-class Code:
-    """A plan's generated code, shared by all arenas."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.owners: dict[str, list[Step | None]] = {}
-        self.make: Callable[..., Any] | None = None
-        self.calls: list[Call] = []
-        if plan.count <= STRAIGHT:
-            source = Source(plan).build()
-            name = f"<dfg plan {next(_serial)}>"
-            self.owners[name] = [None, *source.owners]
-            self.make = source.compile(name)
-        else:
-            self.calls = calls_of(plan, self.owners)
-            self.commits = commits_of(plan, self.owners)
-            dims = {d: None for c in (*self.calls, *self.commits.values()) for d in c.dims}
-            self.dims = list(dims)
-            self._values = compile_dims(self.dims)
-        self.io = [f.array for f in (*plan.inputs, *plan.outputs)]
-
-    def bind(self, arrays: list[Any], sizes: Mapping[str, int], uninterrupted: Callable[[Sequence[Any]], Callable[[], Any]]) -> Callable[..., None]:
-        """The function of inputs and outputs for given arrays."""
-        if self.make is not None:
-            return self.make(arrays, sizes, uninterrupted)  # type: ignore[no-any-return]
-        return self._bind_calls(arrays, sizes, uninterrupted)
-
-    def _bind_calls(
-        self, arrays: list[Any], sizes: Mapping[str, int], uninterrupted: Callable[[Sequence[Any]], Callable[[], Any]]
-    ) -> Callable[..., None]:
-        plan, io = self.plan, self.io
-        values = dict(zip(self.dims, self._values(sizes), strict=True))
-        env = arrays
-
-        def bound(c: Call) -> Callable[[], Any]:
-            more = [values[d] for d in c.dims]
-            if c.made < 0 and all([plan.arrays[a].scope == STATIC for a in c.arrays]):
-                return partial(c.function, *[env[a] for a in c.arrays], *more)
-            return partial(_late, env, c.function, c.arrays, more, c.made)
-
-        steps = [bound(c) for c in self.calls]
-        writes = [
-            (c, bound(self.commits[c.name]) if c.step is not None else None) for c in plan.commit
-        ]
-        calls = self.calls
-
-        def run(*given: Any) -> None:
-            try:
-                for k, a in zip(io, given, strict=True):
-                    env[k] = a
-                step: Any = None
-                try:
-                    for step in steps:
-                        step()
-                except Exception as e:
-                    e.dfg_step = calls[next(k for k, s in enumerate(steps) if s is step)].step  # type: ignore[attr-defined]
-                    raise
-                if writes:
-                    uninterrupted([w if w is not None else partial(setitem, env[c.target], ..., env[c.source]) for c, w in writes])()
-            finally:
-                # The caller's arrays are not kept alive.
-                for k in io:
-                    env[k] = None
-
-        return run
-
-
-def _late(env: list[Any], function: Callable[..., Any], arrays: Sequence[int], more: Sequence[int], made: int) -> None:
-    """A step whose arrays differ from run to run."""
-    result = function(*[env[a] for a in arrays], *more)
-    if made >= 0:
-        env[made] = result
-
-
-def concrete(a: Any, sizes: Mapping[str, int]) -> Any:
-    """An attribute with its sizes as numbers."""
-    if isinstance(a, tuple):
-        return tuple([concrete(x, sizes) for x in a])
-    return evaluate(a, sizes) if isinstance(a, Dim) else a
-
-
-class Shapes:
-    """Shapes of types for given sizes, each computed once."""
-
-    def __init__(self, sizes: Mapping[str, int]) -> None:
-        self.sizes = sizes
-        self._memo: dict[TensorType, tuple[int, ...]] = {}
-
-    def __call__(self, t: TensorType) -> tuple[int, ...]:
-        found = self._memo.get(t)
-        if found is None:
-            found = self._memo[t] = tuple([evaluate(d, self.sizes) for d in t.shape])
-        return found
-
-
-def block(size: int) -> np.ndarray:
-    """Uninitialised bytes that begin at a multiple of 64."""
-    try:
-        raw = np.empty(size + ALIGNMENT, np.uint8)
-    except (MemoryError, ValueError):
-        raise UserError(error("too-large", f"this run needs an arena of {size} bytes, more than there is memory")) from None
-    skip = -raw.ctypes.data % ALIGNMENT
-    return raw[skip : skip + size]
-
-
-def materialise(plan: Plan, sizes: Mapping[str, int], kept: Mapping[str, np.ndarray]) -> tuple[np.ndarray, list[Any]]:
-    """An arena, and all arrays of a plan that do not differ from run to run."""
-    offsets, total = plan.layout(sizes)
-    buffer = block(total)
-    shapes = Shapes(sizes)
-    arrays: list[Any] = [None] * len(plan.arrays)
-    where = offsets.tolist()
-    for a in plan.arrays:
-        kind = a.kind
-        if a.scope != STATIC:
-            continue
-        if kind == "slot":
-            arrays[a.index] = np.ndarray(shapes(a.type), a.type.dtype.np, buffer, where[a.slot])
-        elif kind == "constant":
-            arrays[a.index] = a.attrs[0].array
-        elif kind in ("param", "state"):
-            arrays[a.index] = kept[a.name]
-        else:
-            operands = [arrays[o] for o in a.operands]
-            attrs = {s.name: concrete(x, sizes) for s, x in zip(a.op.attrs, a.attrs, strict=True)}
-            with np.errstate(all="ignore"):
-                made = np.asarray(a.op.evaluate(np, *operands, **attrs))
-            if kind == "view" and made.size and not np.may_share_memory(made, operands[0]):
-                raise InternalError(f"{a!r} was planned as a view and is a copy", str(plan))
-            arrays[a.index] = made
-    return buffer, arrays
+        self.arenas: list[Arena] = []
 
 
 class Kept(MutableMapping[str, np.ndarray]):
@@ -262,8 +115,10 @@ class NumpyRuntime:
     def __init__(self, plan: Plan, declared_inputs: Sequence[str] = ()) -> None:
         self.plan = plan
         self.stats = Stats(compiled=1)
+        self.warnings: list[Diagnostic] = []
+        """What runs have warned of, each place once."""
         self.declared_inputs = tuple(declared_inputs)
-        self._code = Code(plan)
+        self._code = Code(plan, {"reached": self._reached})
         self._binder = SizeBinder(plan)
         self._names = [f.name for f in plan.inputs]
         self._wanted = [(f, f.type.dtype.np, f.dense) for f in plan.inputs]
@@ -277,9 +132,12 @@ class NumpyRuntime:
         self._fixed: dict[str, Given] = {}
         self._initial: list[NumpyRuntime] | None = None
         self._defaults: dict[str, int] = {f.name: k for k, p in enumerate(plan.initials) for f in p.outputs if f.name not in plan.declared}
-        self._seen: tuple[Any, ...] | None = None
         self.memory_budget: int | None = None
         """The most bytes that a run may take above inputs, parameters and states."""
+        self._seen: list[tuple[tuple[Any, ...], _Sizes]] = []
+        """The arrays of the last call of `raw` that needed no conversion, and their sizes."""
+        self._quick = self._quick_code()
+        self._quick_raw = self._quick_raw_code()
         self.params: MutableMapping[str, np.ndarray] = Kept(self, 0)
         self.state: MutableMapping[str, np.ndarray] = Kept(self, 1)
 
@@ -287,6 +145,10 @@ class NumpyRuntime:
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """One run: fresh arrays by output name."""
+        return self._quick(inputs)
+
+    def _slow(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """A run with everything checked and converted."""
         try:
             arrays = [inputs[n] for n in self._names]
         except KeyError:
@@ -296,8 +158,58 @@ class NumpyRuntime:
         outs = self._run(arrays)
         return dict(zip(self._outputs, outs, strict=True))
 
+    def _quick_code(self) -> Callable[[Mapping[str, Any]], dict[str, np.ndarray]]:
+        """A function for runs whose arrays need no conversion and whose shapes were seen before; it leaves all others to `_slow`. Straight-line code,
+        because this is what a call on tiny arrays costs beside NumPy."""
+        plan = self.plan
+        if plan.updates or len(plan.inputs) > 40:
+            return self._slow
+        scope: dict[str, Any] = {"slow": self._slow, "nd": np.ndarray, "empty": np.empty, "entry_of": self._entries.get, "explained": self._explained}
+        scope["stats"] = self.stats
+        scope["strided"] = self._strided
+        lines = ["def quick(inputs):", "    try:"]
+        checks = [f"len(inputs) != {len(plan.inputs)}"]
+        for k, (f, dtype, dense) in enumerate(self._wanted):
+            scope[f"n{k}"], scope[f"t{k}"] = f.name, dtype
+            lines.append(f"        x{k} = inputs[n{k}]")
+            checks.append(f"x{k}.__class__ is not nd or x{k}.dtype is not t{k}" + (f" or not x{k}.flags.c_contiguous" if dense else ""))
+        xs = [f"x{k}" for k in range(len(plan.inputs))]
+        shapes = "".join(f"{x}.shape, " for x in xs)
+        ys = [f"y{k}" for k in range(len(plan.outputs))]
+        lines += [
+            "        pass",
+            "    except KeyError:",
+            "        return slow(inputs)",
+            f"    if {' or '.join(checks)} or strided:",
+            "        return slow(inputs)",
+            f"    entry = entry_of(({shapes}))",
+            "    if entry is None:",
+            "        return slow(inputs)",
+            "    try:",
+            "        arena = entry.arenas.pop()",
+            "    except IndexError:",
+            "        return slow(inputs)",
+        ]
+        if ys:
+            lines.append(f"    {''.join(f'a{k}, ' for k in range(len(ys)))}= entry.outputs")
+        for k, f in enumerate(plan.outputs):
+            scope[f"u{k}"], scope[f"m{k}"] = f.type.dtype.np, f.name
+            lines.append(f"    y{k} = empty(a{k}[0], u{k})")
+        lines += [
+            "    try:",
+            f"        arena.enter({', '.join([*xs, *ys])})",
+            "    except Exception as e:",
+            "        raise explained(e) from None",
+            "    finally:",
+            "        entry.arenas.append(arena)",
+            "    stats.runs += 1",
+            f"    return {{{', '.join(f'm{k}: y{k}' for k in range(len(ys)))}}}",
+        ]
+        exec(compile("\n".join(lines), "<dfg call>", "exec"), scope)
+        return scope["quick"]  # type: ignore[no-any-return]
+
     def __call__(self, **inputs: Any) -> dict[str, np.ndarray]:
-        return self.run(inputs)
+        return self._quick(inputs)
 
     def _with_defaults(self, inputs: Mapping[str, Any]) -> list[Any]:
         filled = dict(inputs)
@@ -354,21 +266,41 @@ class NumpyRuntime:
         return outs
 
     def raw(self, *inputs: Any, out: Any = None) -> tuple[np.ndarray, ...]:
-        """Positional inputs (in the order of the plan) and the caller's outputs: an array, or one for each output."""
-        seen = self._seen
-        given = (*inputs, *out) if out.__class__ is tuple else None
-        if seen is not None and given is not None and len(seen) == len(given):
-            for r, a in zip(seen, given, strict=True):
-                if r() is not a:
-                    break
-            else:
-                if self.plan.updates:
-                    with self._lock:
-                        self._execute(list(inputs), list(out))
-                else:
-                    self._execute(list(inputs), list(out))
-                return out  # type: ignore[no-any-return]
-        return self._raw(inputs, out)
+        """Positional inputs (in the order of the plan) and the caller's outputs: an array, or one for each output. A call with the same array
+        objects as the last one checks nothing again."""
+        return self._quick_raw(inputs, out)
+
+    def _quick_raw_code(self) -> Callable[[tuple[Any, ...], Any], tuple[np.ndarray, ...]]:
+        plan = self.plan
+        n, m = len(plan.inputs), len(plan.outputs)
+        if plan.updates or not 1 <= n <= 40 or not 1 <= m <= 40:
+            return self._raw
+        scope: dict[str, Any] = {"slow": self._raw, "seen": self._seen, "explained": self._explained, "stats": self.stats}
+        xs, ys = [f"x{k}" for k in range(n)], [f"y{k}" for k in range(m)]
+        same = " and ".join(f"refs[{k}]() is {v}" for k, v in enumerate([*xs, *ys]))
+        lines = [
+            "def quick(inputs, out):",
+            f"    if seen and out.__class__ is tuple and len(inputs) == {n} and len(out) == {m}:",
+            "        refs, entry = seen[0]",
+            f"        {', '.join(xs)}, = inputs",
+            f"        {', '.join(ys)}, = out",
+            f"        if {same}:",
+            "            try:",
+            "                arena = entry.arenas.pop()",
+            "            except IndexError:",
+            "                return slow(inputs, out)",
+            "            try:",
+            f"                arena.enter({', '.join([*xs, *ys])})",
+            "            except Exception as e:",
+            "                raise explained(e) from None",
+            "            finally:",
+            "                entry.arenas.append(arena)",
+            "            stats.runs += 1",
+            "            return out",
+            "    return slow(inputs, out)",
+        ]
+        exec(compile("\n".join(lines), "<dfg raw>", "exec"), scope)
+        return scope["quick"]  # type: ignore[no-any-return]
 
     def _raw(self, inputs: Sequence[Any], out: Any) -> tuple[np.ndarray, ...]:
         if len(inputs) != len(self._names):
@@ -401,8 +333,8 @@ class NumpyRuntime:
             if o is not p:
                 o[...] = p
                 same = False
-        if same and all(a is b for a, b in zip(arrays, inputs, strict=True)) and out.__class__ is tuple:
-            self._seen = tuple([weakref.ref(a) for a in (*inputs, *out)])
+        if same and not self._strided and all(a is b for a, b in zip(arrays, inputs, strict=True)) and out.__class__ is tuple:
+            self._seen[:] = [(tuple([weakref.ref(a) for a in (*inputs, *out)]), entry)]
         return tuple(outs)
 
     # --- sizes
@@ -437,16 +369,16 @@ class NumpyRuntime:
                 )
             )
 
-    def _arena(self, entry: _Sizes) -> _Arena:
+    def _arena(self, entry: _Sizes) -> Arena:
         buffer, arrays = materialise(self.plan, entry.sizes, self._kept)
         self.stats.arenas += 1
-        return _Arena(buffer, self._code.bind(arrays, entry.sizes, self._uninterrupted))
+        return Arena(buffer, self._code.bind(arrays, entry.sizes, self._uninterrupted))
 
     def _uninterrupted(self, steps: Sequence[Callable[[], Any]]) -> Callable[[], Any]:
         """See Note [Commit]."""
-        back = [partial(setitem, user, ..., self._kept[n]) for n, user in self._strided.items()]
+        back: list[Callable[[], Any]] = [partial(setitem, user, ..., self._kept[n]) for n, user in self._strided.items()]
         every = (*steps, *back)
-        return lambda: deque(map(call, every), 0)
+        return partial(drain, every)
 
     # --- parameters and states
 
@@ -464,6 +396,7 @@ class NumpyRuntime:
         if not need:
             return
         made: dict[str, np.ndarray] = {}
+        together = dict(self._kept)
         order = self._initials()
         pending = set(need)
         for r in reversed(order):
@@ -474,13 +407,15 @@ class NumpyRuntime:
             if not fields:
                 continue
             r._fixed = {**self._fixed, **{n: Given(s, "this run") for n, s in sizes.items()}}
-            r._entries.clear()
+            r._kept = together
+            r._forget()
             values = r.run({})
             for f in fields:
-                made[f.name] = self._kept[f.name] = values[f.name]
+                made[f.name] = together[f.name] = values[f.name]
         for n in need - made.keys():
             raise UserError(error("unset", f"`{n}` has no value", self.plan.kept[n].span, help=f"give it one: `bind({n}=array)`"))
-        for n in made:
+        self._kept.update(made)
+        for n in self._kept:
             self._fix(n)
 
     def _fix(self, name: str) -> None:
@@ -562,8 +497,8 @@ class NumpyRuntime:
 
     def _forget(self) -> None:
         """Arenas refer to parameters and states."""
-        self._entries = {}
-        self._seen = None
+        self._entries.clear()
+        self._seen.clear()
 
     # --- telling
 
@@ -581,9 +516,16 @@ class NumpyRuntime:
         if step is not None and step.value is not None and isinstance(e, IndexError | np.linalg.LinAlgError):
             v = step.value
             return UserError(error(v.op.fails or "out-of-bounds", _sentence(str(e)), v.graph.spans.get(v.index)))
-        if isinstance(e, UserError | InternalError):
+        if isinstance(e, UserError | InternalError | Warning):
             return e
         return InternalError(f"a step failed: {type(e).__name__}: {e}", repr(step))
+
+    def _reached(self, loop: Value, steps: int) -> None:
+        """A `while` has taken as many steps as it may."""
+        said = warning("while-limit", f"this `while` stopped after {steps} steps, the most that it may take", loop.graph.spans.get(loop.index))
+        if said not in self.warnings:
+            self.warnings.append(said)
+            warnings.warn(str(said), RuntimeWarning, stacklevel=2)
 
     def cost(self, **sizes: int) -> Cost:
         """Operations, bytes and memory at given sizes."""

@@ -77,7 +77,7 @@ def _dispatch(words: list[str]) -> int:
         what = f"there is no option `{name}` here" if name.startswith("-") else f"there is no command `{name}`"
         raise misuse(what, f"did you mean `dfg {near}`?" if near else "`dfg --help` lists the commands")
     module = import_module(f"dfg.cli.{name.replace('-', '_')}")
-    parser = Parser(prog=f"dfg {name}", description=module.__doc__.split("\n\n")[0], epilog=COMMANDS[name])
+    parser = Parser(prog=f"dfg {name}", description=module.__doc__)
     module.configure(parser)
     return int(module.run(parser.parse_args(words[1:])))
 

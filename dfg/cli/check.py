@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from dfg.cli.common import add_file, add_kinks, read_program, tell, write_json
+from dfg.cli.common import add_file, read_program, tell, write_json
 from dfg.diagnostics import Diagnostic, UserError
 
 
@@ -20,7 +20,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="refuse implicit conversions")
     parser.add_argument("--json", action="store_true", help="diagnostics as JSON on standard output")
     parser.add_argument("--concise", action="store_true", help="one line for each diagnostic")
-    add_kinks(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         lines: list[str] = []
         try:
             program = read_program(path)
-            checked = program.check(kinks=args.kinks, strict=args.strict)
+            checked = program.check(strict=args.strict)
             given = [*checked.warnings]
             report.update(inputs=_texts(program.inputs), params=_texts(program.params), states=_texts(program.states),
                           outputs=_texts(program.outputs))

@@ -45,7 +45,6 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **rest: str | None) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **rest)  # type: ignore[arg-type]
-        self.epilog = None
 
     def error(self, message: str) -> NoReturn:
         raise misuse(f"{self.prog}: {message}", f"`{self.prog} --help` shows what there is")

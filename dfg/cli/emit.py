@@ -40,9 +40,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     graph = program.stage(args.stage or "source", args.kinks)
     if args.target == "source":
-        from dfg.text import readable
-
-        write(readable(graph), args.out)
+        write(program.text(args.kinks, graph), args.out)
         return 0
     from dfg.api.files import write_exact
 

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from dfg.cli.common import add_file, add_kinks, misuse, read_program, tell
+
+if TYPE_CHECKING:
+    from dfg.api.program import StageName
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
         program = with_gradients(program, None, None)
     tell(program.warnings)
-    stage = args.stage or ("clean" if program.derives() else "source")
+    stage: StageName = args.stage or ("clean" if program.derives() else "source")
     options: dict[str, object] = {}
     if args.input or args.inputs:
         from dfg.api import compile

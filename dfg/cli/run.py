@@ -87,7 +87,7 @@ def _run(args: argparse.Namespace) -> int:
     elif args.out is None or not outputs or traced:
         from dfg.cli.table import table
 
-        sys.stdout.write(table(outputs, args.precision))
+        sys.stdout.write(table(outputs, min(args.precision, 17)))  # no f64 has more digits that mean anything
         if not outputs and args.save is None:
             sys.stdout.write("nothing to show: the program has no output\n" if not program.outputs else "")
     return 0

@@ -17,7 +17,7 @@ from __future__ import annotations
 import keyword
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from types import CodeType
 from typing import Any, Final
@@ -27,18 +27,21 @@ import numpy as np
 from dfg.dims import Dim, DimCode, DimLike
 from dfg.ir import Const, Subgraph
 from dfg.ops.base import OPS
-from dfg.plan import STATIC, Array, Carry, Commit, Loop, Plan, Step
-from dfg.types import DTYPES, DType
+from dfg.plan import STATIC, Array, Branch, Carry, Loop, Plan, Step
+from dfg.types import DType
 
 STRAIGHT: Final = 2000
 """Up to so many steps a plan is one function."""
 DEEP: Final = 12
-"""Loops nested deeper become functions: Python nests 20 blocks."""
+"""At every so many nested loops one becomes a function."""
 
 TEMPLATES: Final[dict[str, str]] = {
     "copy": "np.copyto({out}, {0})",
+    "copy_where": "np.copyto({out}, {0}, where={1})",
+    "turn": "np.logical_not({0}, {out})",
     "fill_reshaped": "np.copyto({out}.reshape({0}.shape), {0})",
     "matmul": "np.matmul({0}, {1}, {out})",
+    "dot": "np.dot({0}, {1}, {out})",
     "vecdot": "np.vecdot({0}, {1}, {out})",
     "multiply": "np.multiply({0}, {1}, {out})",
     "square": "np.square({0}, {out})",
@@ -51,6 +54,10 @@ TEMPLATES: Final[dict[str, str]] = {
     "add_index": "np.add({0}, {1}, {out})",
     "scatter_set": "{out}[{1}] = {0}",
 }
+
+
+Write = Callable[[str, Step | None, int], None]
+"""Takes a statement, the step that it belongs to, and its indentation."""
 
 
 class Code(str):
@@ -66,6 +73,10 @@ def check_index(index: np.ndarray, size: int, axis: int) -> None:
         low, high = int(np.minimum.reduce(index, None)), int(np.maximum.reduce(index, None))
         if low < -size or high >= size:
             raise IndexError(f"index {low if low < -size else high} is outside axis {axis} of size {size}")
+
+
+def reached(loop: Any, steps: int) -> None:
+    """What happens where a `while` has taken as many steps as it may; a runtime puts its own in place."""
 
 
 class Renderer:
@@ -107,7 +118,7 @@ class Renderer:
         operands = [self.array(o) for o in s.operands]
         outs = [self.array(o) if o >= 0 else "" for o in s.outs]
         kernel = s.kernel
-        if kernel == "op":
+        if kernel == "op" or kernel == "evaluate":
             return self._op(s, operands, outs)
         if kernel == "view":
             return [f"{outs[0]} = {self.view(s, operands[0])}"]
@@ -123,9 +134,9 @@ class Renderer:
 
     def _op(self, s: Step, operands: list[str], outs: list[str]) -> list[str]:
         op = s.op
-        if isinstance(op.into, str):
+        if isinstance(op.into, str) and s.kernel == "op":
             made = [op.into.format(*operands, out=outs[0], **{a.name: self.attr(x) for a, x in zip(op.attrs, s.attrs, strict=True)})]
-        elif op.into is not None:
+        elif op.into is not None and s.kernel == "op":
             given = op.into(outs[0], *operands, **{a.name: self.attr(x) for a, x in zip(op.attrs, s.attrs, strict=True)})
             made = [given] if isinstance(given, str) else list(given)
         else:
@@ -162,10 +173,19 @@ class Renderer:
         # An element of a vector would be a number, not an array to write to.
         return f"{self.array(a.operands[0])}[{index}{', ...' if base.type.rank == 1 else ''}]"
 
-    def loop(self, s: Step, write: Callable[[str, Step | None, int], None], depth: int) -> None:
+    def loop(self, s: Step, write: Write, depth: int) -> None:
         """Write a loop step: its statements with their indentation."""
-        loop = s.loop
-        assert loop is not None
+        loop = s.inner
+        assert isinstance(loop, Loop)
+        if loop.depth % DEEP == 0:
+            # Python nests 20 loops in one function; what the loop makes, only the loop reads.
+            write(f"def deep{loop.depth}_():", s, depth)
+            self._loop(loop, s, write, depth + 1)
+            write(f"deep{loop.depth}_()", s, depth)
+        else:
+            self._loop(loop, s, write, depth)
+
+    def _loop(self, loop: Loop, s: Step, write: Write, depth: int) -> None:
         for c in loop.carries:
             if c.mode != "place":
                 write(f"{self.array(c.current)} = {self.array(c.start)}", s, depth)
@@ -173,7 +193,15 @@ class Renderer:
                 write(f"{self.array(c.spare)}, {self.other(c)} = {self.array(c.second[0])}, {self.array(c.second[1])}", s, depth)
         n = self.literal(loop.length)
         index = f"t{loop.depth}_"
+        if loop.count >= 0:
+            write(f"n{loop.depth}_ = min(int({self.array(loop.count)}), {n})", s, depth)
+            n = f"n{loop.depth}_"
         write(f"for {index} in range({n}):" if not loop.reverse else f"for {index} in range({n} - 1, -1, -1):", s, depth)
+        for inner in loop.test:
+            self.block(inner, write, depth + 1)
+        if loop.flag >= 0:
+            write(f"if not {self.array(loop.flag)}:", s, depth + 1)
+            write("break", s, depth + 2)
         for k in loop.rows:
             write(f"{self.array(k)} = {self.row(self.plan.arrays[k], index)}", s, depth + 1)
         for inner in loop.body:
@@ -185,18 +213,42 @@ class Renderer:
             else:
                 spare, other = self.array(c.spare), self.other(c)
                 write(f"{current}, {spare}, {other} = {spare}, {other}, {spare}", s, depth + 1)
-        if not (loop.rows or loop.body or turns):
+        if not (loop.rows or loop.body or turns or loop.flag >= 0):
             write("pass", s, depth + 1)
+        if loop.flag >= 0:
+            write("else:", s, depth)
+            write(f"reached({self.object(s.value, 'loop')}, {n})", s, depth + 1)
+            if loop.taken >= 0 or loop.stacks:
+                write(f"{index} = {n}", s, depth + 1)
+                n = index
+        if loop.taken >= 0:
+            write(f"{self.array(loop.taken)}[...] = {n}", s, depth)
+        for k in loop.stacks:
+            write(f"{self.array(k)}[{n}:] = 0", s, depth)
         for c in loop.carries:
             if c.final >= 0:
                 write(f"np.copyto({self.array(c.final)}, {self.array(c.current)})", s, depth)
 
+    def branch(self, s: Step, write: Write, depth: int) -> None:
+        assert isinstance(s.inner, Branch)
+        write(f"if {self.array(s.inner.predicate)}:", s, depth)
+        for k, steps in enumerate((s.inner.then, s.inner.other)):
+            if k:
+                write("else:", s, depth)
+            said = len(steps)
+            for inner in steps:
+                self.block(inner, write, depth + 1)
+            if not said or all(t.inner is None and t.kernel != "view" and not self.statements(t) for t in steps):
+                write("pass", s, depth + 1)
+
     def other(self, c: Carry) -> str:
         return f"{self.array(c.spare)}_2"
 
-    def block(self, s: Step, write: Callable[[str, Step | None, int], None], depth: int) -> None:
-        if s.loop is not None:
+    def block(self, s: Step, write: Write, depth: int) -> None:
+        if isinstance(s.inner, Loop):
             self.loop(s, write, depth)
+        elif s.inner is not None:
+            self.branch(s, write, depth)
         else:
             for text in self.statements(s):
                 write(text, s, depth)
@@ -205,7 +257,7 @@ class Renderer:
 # --- one function --------------------------------------------------------------------------------------------------------------------
 
 _TAKEN: Final = frozenset(
-    {"np", "arrays", "sizes", "help", "make", "run", "range", "float", "min", "max", "check_index", "commit", "partial", "setitem", "uninterrupted"}
+    {"np", "arrays", "sizes", "help", "make", "run", "range", "float", "min", "max", "check_index", "commit", "partial", "reached", "setitem", "uninterrupted"}
 )
 
 
@@ -240,7 +292,7 @@ class Names:
             self.labels.setdefault(v.index, []).append(label)
         self.writers: dict[int, set[int]] = {}
         for s in plan.walk():
-            if s.value is not None and s.loop is None and s.value.graph is plan.graph:
+            if s.value is not None and s.inner is None and s.value.graph is plan.graph:
                 for o in s.outs:
                     self.writers.setdefault(o, set()).add(s.value.index)
 
@@ -274,7 +326,7 @@ class Source(Renderer):
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.names = Names(plan)
-        self.scope: dict[str, Any] = {"np": np, "check_index": check_index, "partial": partial}
+        self.scope: dict[str, Any] = {"np": np, "check_index": check_index, "partial": partial, "reached": reached}
         self._objects: dict[int, str] = {}
         self._dims = DimCode(self._size, prefix="d")
         self._size_names: dict[str, str] = {}
@@ -309,7 +361,7 @@ class Source(Renderer):
 
         def write(text: str, s: Step | None, depth: int) -> None:
             note = ""
-            if s is not None and s.value is not None and s.loop is None and s.kernel != "view" and id(s.value) not in said:
+            if s is not None and s.value is not None and s.inner is None and s.kernel != "view" and id(s.value) not in said:
                 said.add(id(s.value))
                 note = self.names.comment(s)
             line = "    " * (depth + 2) + text
@@ -337,13 +389,16 @@ class Source(Renderer):
             return f"{a.type} {_short(a.attrs[0].array)}"
         return f"{a.type}, {where.get(a.kind, a.kind)}"
 
-    def _commit(self, write: Callable[[str, Step | None, int], None]) -> list[str]:
-        """Write the call of the commit; what does not depend on inputs is prepared before, where the text returned goes."""
-        if not self.plan.commit:
+    def _commit(self, write: Write) -> list[str]:
+        """Write the call of the commit; where it does not depend on inputs it is prepared before, where the text returned goes."""
+        steps = self.plan.commit
+        if not steps:
             return []
-        parts = [(commit_text(self, c), c) for c in self.plan.commit]
-        lines = [f"        {text},  # {c.name} = {self.names.comment(c.step) if c.step is not None else self.array(c.source)}" for text, c in parts]
-        if all(self.plan.arrays[c.source].scope == STATIC for c in self.plan.commit):
+        lines = []
+        for s in steps:
+            for k, text in enumerate(commit_texts(self, s)):
+                lines.append(f"        {text + ',':<48}" + (f"  # {self.names.comment(s)}" if k == 0 and s.value is not None else ""))
+        if fixed(self.plan, steps):
             write("commit()  # from here to the end nothing can stop", None, 0)
             return ["    commit = uninterrupted((", *lines, "    ))"]
         write("uninterrupted((", None, 0)
@@ -356,24 +411,27 @@ class Source(Renderer):
     def text(self) -> str:
         return "\n".join(self.lines) + "\n"
 
-    def compile(self, filename: str) -> Callable[..., Any]:
-        """The function `make`."""
+    def compile(self, filename: str, more: dict[str, Any]) -> Callable[..., Any]:
+        """The function `make`; `more` are names that it may use."""
         from collections import deque
         from operator import setitem
 
-        scope = {**self.scope, "deque": deque, "setitem": setitem}
+        scope = {**self.scope, "deque": deque, "setitem": setitem, **more}
         exec(compile(self.text, filename, "exec"), scope)
         return scope["make"]  # type: ignore[no-any-return]
 
 
-def commit_text(r: Renderer, c: Commit) -> str:
-    """One write of the commit as a callable that runs no Python: so that a signal cannot stop it half way."""
-    target = r.array(c.target)
-    if c.step is None:
-        return f"partial(setitem, {target}, ..., {r.array(c.source)})"
-    call = r.statements(c.step)[0]
-    name, rest = call.split("(", 1)
-    return f"partial({name}, {rest[:-1]})"
+def commit_texts(r: Renderer, s: Step) -> list[str]:
+    """A step of the commit as callables that run no Python: so that a signal cannot stop it half way."""
+    if s.kernel == "copy":
+        target, source = r.array(s.outs[0]), r.array(s.operands[0])
+        return [f"partial(setitem, {target}, ..., {source})"] if target != source else []
+    return [f"partial({name}, {rest[:-1]})" for name, rest in (t.split("(", 1) for t in r.statements(s))]
+
+
+def fixed(plan: Plan, steps: Sequence[Step]) -> bool:
+    """Whether the arrays of these steps are the same in every run with the same sizes."""
+    return all([plan.arrays[a].scope == STATIC for s in steps for a in (*s.operands, *s.outs)])
 
 
 def _short(a: np.ndarray) -> str:
@@ -439,7 +497,7 @@ def _code(text: str, filename: str) -> CodeType:
     return compile(text, filename, "exec")
 
 
-def calls_of(plan: Plan, owners: dict[str, list[Step | None]]) -> list[Call]:
+def calls_of(plan: Plan, owners: dict[str, list[Step | None]], more: dict[str, Any]) -> list[Call]:
     """The steps of a long plan as calls. `owners` receives, by file name of generated code, the steps that its lines belong to."""
     made: dict[str, Callable[..., Any]] = {}
     result: list[Call] = []
@@ -456,7 +514,7 @@ def calls_of(plan: Plan, owners: dict[str, list[Step | None]]) -> list[Call]:
                 continue
         else:
             key = None
-        call = _call(plan, s, made, owners)
+        call = _call(plan, s, made, owners, more)
         if call is None:
             continue
         if key is not None:
@@ -466,10 +524,12 @@ def calls_of(plan: Plan, owners: dict[str, list[Step | None]]) -> list[Call]:
     return result
 
 
-def _call(plan: Plan, s: Step, made: dict[str, Callable[..., Any]], owners: dict[str, list[Step | None]]) -> Call | None:
+def _call(
+    plan: Plan, s: Step, made: dict[str, Callable[..., Any]], owners: dict[str, list[Step | None]], more: dict[str, Any]
+) -> Call | None:
     r = _Canonical(plan)
-    if s.loop is not None:
-        return _loop_call(plan, s, owners)
+    if s.inner is not None:
+        return _block_call(plan, s, owners, more)
     if s.kernel == "view":
         base = r.array(s.operands[0])
         text = f"return {r.view(s, base)}"
@@ -494,43 +554,47 @@ def _call(plan: Plan, s: Step, made: dict[str, Callable[..., Any]], owners: dict
     return Call(f, list(r.arrays), list(r.dims), target, s)
 
 
-def _inner(loop: Loop) -> Iterable[Loop]:
-    pending = [loop]
-    while pending:
-        one = pending.pop()
-        yield one
-        pending.extend(s.loop for s in one.body if s.loop is not None)
-
-
-def _loop_call(plan: Plan, s: Step, owners: dict[str, list[Step | None]]) -> Call:
+def _block_call(plan: Plan, s: Step, owners: dict[str, list[Step | None]], more: dict[str, Any]) -> Call:
+    """A loop or branch as one function of the arrays that it does not make itself."""
     r = _Canonical(plan)
-    assert s.loop is not None
     lines: list[str] = []
-    whose: list[Step | None] = [None]
+    whose: list[Step | None] = [None, None]
 
     def write(text: str, owner: Step | None, depth: int) -> None:
         lines.append("    " * (depth + 1) + text)
         whose.append(owner)
 
-    r.loop(s, write, 0)
+    r.block(s, write, 0)
     local: set[int] = set()
-    for loop in _inner(s.loop):
-        local |= {*loop.rows}
-        for c in loop.carries:
-            if c.mode != "place":
-                local |= {c.current, c.spare}
-        local |= {i.outs[0] for i in loop.body if i.kernel == "view"}
+    pending: list[Step] = [s]
+    while pending:
+        t = pending.pop()
+        if t.kernel == "view":
+            local.add(t.outs[0])
+        elif isinstance(t.inner, Branch):
+            pending += [*t.inner.then, *t.inner.other]
+        elif t.inner is not None:
+            local |= {*t.inner.rows}
+            for c in t.inner.carries:
+                if c.mode != "place":
+                    local |= {c.current, c.spare}
+            pending += [*t.inner.test, *t.inner.body]
     arrays = {a: n for a, n in r.arrays.items() if a not in local}
-    name = f"<dfg loop {id(plan)} {len(owners)}>"
+    name = f"<dfg block {id(plan)} {len(owners)}>"
     owners[name] = whose
-    scope: dict[str, Any] = {"np": np, "check_index": check_index, **r.objects}
+    scope: dict[str, Any] = {"np": np, "check_index": check_index, "reached": reached, **more, **r.objects}
     exec(compile(f"def step({', '.join([*arrays.values(), *r.dims.values()])}):\n" + "\n".join(lines) + "\n", name, "exec"), scope)
     return Call(scope["step"], list(arrays), list(r.dims), -1, s)
 
 
-def commits_of(plan: Plan, owners: dict[str, list[Step | None]]) -> Mapping[str, Call]:
-    """The in-place writes of the commit as calls."""
-    return {c.name: call for c in plan.commit if c.step is not None and (call := _call(plan, c.step, {}, owners)) is not None}
+def commit_of(plan: Plan) -> Call | None:
+    """A function from arrays to the callables of the commit."""
+    if not plan.commit:
+        return None
+    from operator import setitem
 
-
-assert DTYPES
+    r = _Canonical(plan)
+    lines = [f"        {t},\n" for s in plan.commit for t in commit_texts(r, s)]
+    scope: dict[str, Any] = {"np": np, "partial": partial, "setitem": setitem, **r.objects}
+    exec(compile(f"def step({', '.join([*r.arrays.values(), *r.dims.values()])}):\n    return (\n{''.join(lines)}    )\n", "<dfg commit>", "exec"), scope)
+    return Call(scope["step"], list(r.arrays), list(r.dims), -1, plan.commit[0])

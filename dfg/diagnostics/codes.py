@@ -15,14 +15,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from textwrap import fill
 
-from dfg.diagnostics.catalogue import Code, data, files, names, shapes, slips, syntax, values
+from dfg.diagnostics.catalogue import Code, builder, data, files, lowering, names, shapes, slips, syntax, values
 
 __all__ = ["CODES", "Code", "explain", "nearest"]
 
 
 def _table() -> dict[str, Code]:
     out: dict[str, Code] = {}
-    for part in (syntax.CODES, slips.CODES, names.CODES, shapes.CODES, values.CODES, data.CODES, files.CODES):
+    for part in (builder.CODES, syntax.CODES, slips.CODES, names.CODES, lowering.CODES, shapes.CODES, values.CODES, data.CODES, files.CODES):
         for code, entry in part.items():
             if code in out:
                 raise ValueError(f"the code {code} is in two tables")

@@ -10,6 +10,7 @@ here: `nonneg` says True (proved) or False (not proved).
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
@@ -39,7 +40,7 @@ from dfg.dims.walk import atoms_within, evaluate, rebuild
 
 Poly: TypeAlias = dict[Monomial, int]
 
-SEARCH_NODES: Final = 60
+SEARCH_NODES: Final = 150
 SEARCH_DEPTH: Final = 6
 POINTS: Final = 12
 _SAMPLES: Final = (0, 1, 7, 2, 30, 3, 5, 11)
@@ -245,20 +246,18 @@ def _search(goal: Dim, known: tuple[Dim, ...], inside: bool = False) -> bool:
         return False
     floors: dict[Atom, list[Dim]] = {}
     seen: set[frozenset[tuple[Monomial, int]]] = set()
-    stack: list[tuple[int, Poly, int]] = [(1, dict(goal.terms), 0)]
-    budget = SEARCH_NODES
-    while stack and budget > 0:
-        scale, p, depth = stack.pop()
-        todo = [m for m, c in p.items() if m and (c < 0 or not all(x.nonneg for x in m))]
+    # Best first: fewest terms in the way, then shortest proof, then order of discovery
+    queue: list[tuple[int, int, int, int, Poly]] = [(0, 0, 0, 1, dict(goal.terms))]
+    made = 0
+    while queue and made < SEARCH_NODES:
+        _, depth, _, scale, p = heapq.heappop(queue)
+        todo = _in_the_way(scale, p)
         if not todo:
-            if p.get((), 0) > -scale:
-                return True  # an integer above -1 is not negative
-            todo = [()]
+            return True
         key = frozenset(p.items())
         if depth == SEARCH_DEPTH or key in seen:
             continue
         seen.add(key)
-        budget -= 1
         for m in p:
             for x in m:
                 if x.kind == FLOOR and x not in floors:
@@ -272,9 +271,18 @@ def _search(goal: Dim, known: tuple[Dim, ...], inside: bool = False) -> bool:
                 best, chosen = ways, target
             if not best:
                 break
-        for g, over, c in reversed(best or []):
-            stack.append((*_cancel(scale, p, p[chosen], g, over, c), depth + 1))
+        for g, over, c in best or []:
+            made += 1
+            grown, q = _cancel(scale, p, p[chosen], g, over, c)
+            heapq.heappush(queue, (len(_in_the_way(grown, q)), depth + 1, made, grown, q))
     return False
+
+
+def _in_the_way(scale: int, p: Poly) -> list[Monomial]:
+    """The terms that keep p from being manifestly >= 0: negative ones, factors of unknown sign, at last a negative constant."""
+    terms = [m for m, c in p.items() if m and (c < 0 or not all(x.nonneg for x in m))]
+    # p / scale is an integer, and one above -1 is not negative
+    return terms or ([()] if p.get((), 0) <= -scale else [])
 
 
 def _ways(amount: int, target: Monomial, pool: Sequence[Dim]) -> Iterator[tuple[Dim, Monomial, int]]:

@@ -501,6 +501,11 @@ class Builder:
         func = call.func
         assert isinstance(func, s.Attribute)
         text, name = self.source.text, func.name.text
+        root = text[func.start : func.name.start].partition(".")[0].strip()
+        if root in LIBRARIES:
+            self.sink.add(error("pythonic-method", f"there is no library `{root}`: a function is called by its name", func.span,
+                                fix=Fix(f"write `{name}(...)`", ((func.span, name),))))
+            return
         base = text[call.start : func.name.start].rstrip()[:-1].rstrip()  # with its parentheses, without the dot
         bare = base[1:-1] if isinstance(func.base, (s.Binary, s.Logical, s.Compare, s.Unary)) and base[:1] == "(" else base
         if call.stop - call.start > 2000:
@@ -511,6 +516,7 @@ class Builder:
         self.sink.add(error("pythonic-method", f"values have no methods: `.{name}(...)` is written `{name}(...)`", func.name.span, fix=fix))
 
 
+LIBRARIES = frozenset({"np", "numpy", "torch", "math", "jnp", "jax", "tf", "scipy", "cupy"})
 _TOP_ONLY = (s.Input, s.Param, s.State, s.Const, s.Output, s.Update, s.DimFact, s.Default, s.Use, s.Def, s.Test)
 
 

@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dfg.diagnostics import Diagnostic, Label, Sink, error
+from dfg.diagnostics import Diagnostic, Label, Sink, UserError, error
 from dfg.diagnostics.codes import nearest
-from dfg.dims import DimError, DimLike, parse_dim
+from dfg.dims import DimError, DimLike, names, parse_dim
 from dfg.frontend import syntax as s
 from dfg.frontend.parser import parse
 from dfg.ir import Const, Graph, InferError, Need, Subgraph, Value
@@ -30,7 +31,10 @@ from dfg.ops.base import OPS, Attr, Op
 from dfg.source import Source
 from dfg.text.facts import declare_fact
 from dfg.text.words import RESERVED, elements
-from dfg.types import DTYPES, DType, TensorType, TupleType, Type
+from dfg.types import DTYPES, DType, TensorType, TupleType, Type, rounds_once
+
+if TYPE_CHECKING:
+    from dfg.frontend.lowering.program import Lowered
 
 Loader = Callable[[str], np.ndarray]
 WRONG: Final = "bad-exact"
@@ -64,6 +68,25 @@ def read_exact(source: Source, sink: Sink, load: Loader | None = None, tree: s.F
         if len(sink.errors) > before:
             return Graph()
     return _Reader(source, sink, load).run(tree)
+
+
+def lower_exact(file: s.File, sink: Sink, load: Loader | None = None) -> Lowered:
+    """Exact text as a lowered program: `load_text` and `dfg check` take it like any other."""
+    from dfg.frontend.lowering.program import InputInfo, LeafInfo, Lowered
+
+    graph = read_exact(file.source, sink, load, file)
+    made = Lowered(graph, file=file)
+    nowhere = file.span
+    for v in graph.values:
+        if v.op.leaf and v.op.name in ("input", "param", "state"):
+            name, span = v.attrs[0], graph.spans.get(v.index, nowhere)
+            if v.op.name == "input":
+                made.inputs[name] = InputInfo(v.type, graph.roots.initials.get(name), span, "")
+            else:
+                (made.params if v.op.name == "param" else made.states)[name] = LeafInfo(v.type, span, "")
+    sizes = dict.fromkeys(n for v in graph.values if isinstance(v.type, TensorType) for d in v.shape for n in sorted(names(d)))
+    made.dims = tuple(sizes)
+    return made
 
 
 class _Scope:
@@ -257,7 +280,7 @@ class _Reader:
         return found
 
     def op(self, name: str, node: s.Call) -> Op:
-        plain = name[:-1] if name.endswith("_") and name[:-1] in RESERVED else name
+        plain = unreserved(name)
         op = OPS.get(plain)
         if op is None:
             near = nearest(plain, OPS)
@@ -266,7 +289,7 @@ class _Reader:
         return op
 
     def arguments(self, op: Op, node: s.Call, written: Type | None, scope: _Scope) -> tuple[tuple[Value, ...], tuple[Any, ...]]:
-        given = {k.name.text: k.value for k in node.kwargs}
+        given = {unreserved(k.name.text): k.value for k in node.kwargs}
         if len(given) != len(node.kwargs) or node.over:
             raise self.wrong("an argument is given twice", node)
         args: Sequence[s.Node] = node.args
@@ -452,7 +475,7 @@ class _Reader:
             if dtype.kind in "iu":
                 return np.array([-value if negative else value], dtype)
             with np.errstate(over="ignore"):
-                wide = np.array([float(value)], np.float64)
+                wide = np.array([float(value) if dtype.itemsize == 8 else rounds_once(getattr(inner, "text", ""), float(value))], np.float64)
                 return (np.negative(wide) if negative else wide).astype(dtype)
         except (OverflowError, ValueError):
             raise self.wrong(f"this number does not fit in {dtype.name}", node, "literal-overflow") from None
@@ -468,6 +491,8 @@ class _Reader:
         where = node.args[0].value
         try:
             return np.asarray(self.load(where))
+        except UserError as e:
+            raise _Wrong(replace(e.diagnostics[0], span=node.span)) from None
         except (OSError, KeyError, ValueError) as e:
             reason = "there is no such file" if isinstance(e, FileNotFoundError) else "there is no such key" if isinstance(e, KeyError) else str(e)
             code = "no-such-file" if isinstance(e, FileNotFoundError) else "unreadable-file"
@@ -485,6 +510,11 @@ class _Reader:
 
     def wrong(self, message: str, node: s.Node, code: str = WRONG) -> _Wrong:
         return _Wrong(error(code, message, node.span))
+
+
+def unreserved(name: str) -> str:
+    """The name of an op or attribute that was printed with `_` behind it because it is a word of the grammar."""
+    return name[:-1] if name.endswith("_") and name[:-1] in RESERVED else name
 
 
 def dotted(node: s.Node) -> str | None:

@@ -161,7 +161,13 @@ class _Lexer:
         while out.comments and out.comments[-1].start >= place:
             out.comments.pop()
         self.found = [item for item in self.found if item.span is not None and item.span.start < place]
-        self.stack = [item for item in self.stack if item[1] < keep]
+        self.stack = []
+        names = {tables().signs[sign]: sign for sign in CLOSER}
+        for index, kind in enumerate(out.types):  # a bracket that was closed behind the place is open again
+            if kind in names:
+                self.stack.append((names[kind], index))
+            elif kind in ("RPAR", "RSQB", "RBRACE"):
+                self.stack.pop()
         self.place = place
 
     # The loop

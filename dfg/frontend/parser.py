@@ -20,14 +20,15 @@ import gc
 import os
 import re
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from dfg.diagnostics import Diagnostic, Sink, error, in_order
 from dfg.frontend import syntax
 from dfg.frontend.build import Builder
-from dfg.frontend.lexer import MAX_ERRORS, lex
+from dfg.frontend.lexer import MAX_ERRORS, Tokens, lex
 from dfg.frontend.tables import SPLICE, tables
 from dfg.source import Source, Span
 
@@ -121,19 +122,38 @@ def _hand_over(found: Found, sink: Sink, source: Source) -> None:
 
 
 def _parse(source: Source, found: Found, nested: bool) -> syntax.File:
+    with uncollected():
+        return _parse_tokens(source, lex(source, found), found, nested)[0]
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without garbage collection: of hundreds of thousands of new nodes none is garbage, and looking takes a third of the time."""
     collecting = gc.isenabled()
-    gc.disable()  # hundreds of thousands of new nodes, none of them garbage: collecting while building takes a third of the time
+    gc.disable()
     try:
-        tokens = lex(source, found)
-        builder = Builder(source, found)
-        builder.nested = nested
-        tree = _Run(source, tokens, builder, found, nested).run()
-        attach_docs(tree, source, tokens.comments)
-        builder.finish(modules(tree))
+        yield
     finally:
         if collecting:
             gc.enable()
-    return tree
+
+
+def _parse_tokens(source: Source, tokens: Tokens, found: Found, nested: bool) -> tuple[syntax.File, Tokens]:
+    builder = Builder(source, found)
+    builder.nested = nested
+    tree = _Run(source, tokens, builder, found, nested).run()
+    attach_docs(tree, source, tokens.comments)
+    builder.finish(modules(tree))
+    return tree, tokens
+
+
+def parse_with_tokens(source: Source, sink: Sink) -> tuple[syntax.File, Tokens]:
+    """The tree and the tokens that it was made from, words that are special only in their place told apart (for the formatter)."""
+    found = Found()
+    with uncollected():
+        result = _parse_tokens(source, lex(source, found), found, False)
+    _hand_over(found, sink, source)
+    return result
 
 
 def accepts_fixed(text: str, harmless: frozenset[str]) -> bool:
@@ -211,7 +231,7 @@ def method_of(builder: Builder, name: str) -> Callable[..., Any]:
 class _Run:
     """One parse: the stacks and the loop."""
 
-    def __init__(self, source: Source, tokens: Any, builder: Builder, found: Found, nested: bool, give_up: bool = False) -> None:
+    def __init__(self, source: Source, tokens: Tokens, builder: Builder, found: Found, nested: bool, give_up: bool = False) -> None:
         self.source = source
         self.tokens = tokens
         self.builder = builder

@@ -129,6 +129,8 @@ class Op:
     """Never merged with another (pins)."""
     calculus: bool = False
     """Expanded by differentiation."""
+    marker: bool = False
+    """Only differentiation sees it; afterwards its first operand stands for it."""
     projects: bool = False
     """May use a tuple."""
     leaf: bool = False
@@ -252,6 +254,7 @@ def unary(
     into: str | Callable[..., str | list[str]] | None = None,
     cost: int = 1,
     rejects: Sequence[Reject] = (),
+    marker: bool = False,
     shares: tuple[int, ...] | None = None,
 ) -> Op:
     """Define an elementwise op of one operand. `ufunc` names NumPy's function of the same meaning."""
@@ -265,12 +268,13 @@ def unary(
         dtypes=dtypes,
         result=result,
         linear=(linear,),
-        samples=[tuple([s]) for s in samples],
+        samples=[(s,) for s in samples],
         formula=formula,
         fails=fails,
         into=into,
         cost=cost,
         rejects=rejects,
+        marker=marker,
         shares=shares,
     )
 
@@ -294,6 +298,7 @@ def elementwise(
     cost: int = 1,
     arity: int | None = None,
     rejects: Sequence[Reject] = (),
+    marker: bool = False,
     attrs: tuple[Attr, ...] = (),
     settings: Sequence[tuple[tuple[str, Any], ...]] = ((),),
     shares: tuple[int, ...] | None = None,
@@ -309,7 +314,9 @@ def elementwise(
             raise InternalError(f"`{name}` has no meaning")
         evaluate = _by_name(ufunc)
     if into is None and ufunc is not None:
-        into = f"np.{ufunc}({', '.join('{%d}' % k for k in range(n))}, {{out}})"
+        # By position is quicker; of `maximum` and `minimum` NumPy means to give a third operand another meaning.
+        word = "out=" if ufunc in ("maximum", "minimum") else ""
+        into = f"np.{ufunc}({', '.join(f'{{{k}}}' for k in range(n))}, {word}{{out}})"
     if scalar is None and ufunc is not None:
         scalar = _scalar_by_name(ufunc)
     rule: VjpRule | NoGradient
@@ -341,6 +348,7 @@ def elementwise(
             samples=elementwise_samples(samples, dtypes, settings, wrt),
             rejects=(*generated, *rejects),
             formula=formula,
+            marker=marker,
         )
     )
 

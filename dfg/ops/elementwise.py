@@ -200,7 +200,7 @@ sin = unary(
     formula="sin(x)",
     cost=15,
 )
-cos = unary(
+cos: Op = unary(
     "cos",
     "Cosine, elementwise; x in radians.",
     ufunc="cos",
@@ -337,7 +337,7 @@ def _where_samples(rng: np.random.Generator) -> list[Case]:
     ]
 
 
-where = define(
+where: Op = define(
     Op(
         "where",
         "x where the condition holds, else y, elementwise. A branch that is not chosen contributes nothing to a gradient, however singular it is there.",
@@ -368,6 +368,7 @@ stop_gradient = unary(
     scalar=lambda s, x: x,
     dtypes=ANY,
     vjp=NoGradient("stop_gradient stops it on purpose"),
+    marker=True,
     samples=[uniform(-2, 2)],
     into="np.copyto({out}, {0})",
     cost=0,

@@ -158,7 +158,7 @@ def _last_writer(y: Value) -> Value:
 
 
 def _scatter_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
-    x, v, *indices = y.operands
+    _, v, *indices = y.operands
     axes, batch, mode = y.attrs
     result: list[Value | None] = [None, None, *[None] * len(indices)]
     places = {"axes": axes, "batch": batch}

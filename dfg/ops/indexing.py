@@ -82,7 +82,7 @@ def affine_difference(a: Value, b: Value) -> DimLike | None:
             assert scale is not None
             work.append((v.operands[1 - k], factor * scale))
         else:
-            rest[v.index] = rest.get(v.index, 0) + factor  # type: ignore[assignment,operator]
+            rest[v.index] = rest.get(v.index, 0) + factor  # type: ignore[assignment]
     if work or any(f != 0 for f in rest.values()):
         return None
     return total

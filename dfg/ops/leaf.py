@@ -112,6 +112,7 @@ pin = define(
         elementwise=True,
         view=True,
         unique=True,
+        marker=True,
         cost=lambda v: 0,
         samples=lambda rng: [Case((rng.normal(size=3),), (("serial", 1),))],
     )

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from dfg.dims import DimLike
+from dfg.dims import DimLike, dim_max
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPAQUE, OPS, Axes, Case, Op, Reject, RuleContext, check_dtype, define, full, full_like, project, tensor
 from dfg.ops.contract import LETTERS, canonical, contract
 from dfg.ops.elementwise import where
 from dfg.ops.movement import broadcast_along, permute
-from dfg.types import FLOATING, I64, TensorType, TupleType, Type
+from dfg.types import F64, FLOATING, I64, TensorType, TupleType, Type
+
+WIDE: Final = 8
+"""Bytes of an element where NumPy computes: `numpy.linalg` converts f32 to f64 and back."""
+
+
+def widened(*arrays: TensorType) -> DimLike:
+    """Bytes of the copies that NumPy makes of operands which are not f64."""
+    return sum((t.size * WIDE for t in arrays if t.dtype is not F64), start=0)
+
+
+def one(t: TensorType) -> DimLike:
+    """Bytes of one matrix of a stack, as LAPACK works on it."""
+    return t.shape[-1] * t.shape[-2] * WIDE
 
 
 def transpose_last(x: Value) -> Value:
@@ -25,7 +38,7 @@ def transpose_last(x: Value) -> Value:
 def matmul_last(a: Value, b: Value) -> Value:
     """Matrix product over the last two axes of operands with equal leading axes."""
     k = a.rank - 2
-    batch, (i, j, m) = LETTERS[:k], LETTERS[k : k + 3]
+    batch, i, j, m = LETTERS[:k], LETTERS[k], LETTERS[k + 1], LETTERS[k + 2]
 
     return contract(a, b, subs=canonical(f"{batch}{i}{j},{batch}{j}{m}->{batch}{i}{m}"))
 
@@ -90,7 +103,8 @@ solve = define(
         evaluate=lambda xp, a, b: xp.linalg.solve(a, b),
         axes=lambda v: (_batched(v)[0], (*_batched(v)[0][:-1], v.rank - 1)),
         fails="singular",
-        workspace=lambda v: (v.operands[0].type.size + 2 * v.type.size) * v.dtype.size,
+        # NumPy's result, f64 copies of the operands, and LAPACK's copies of one matrix and its right-hand side.
+        workspace=lambda v: v.type.size * WIDE + widened(*[o.type for o in v.operands]) + one(v.operands[0].type) + one(v.type),
         cost=lambda v: v.operands[0].type.size * v.operands[0].shape[-1] + 2 * v.type.size * v.shape[-2],
         samples=_solve_samples,
         formula="x with a @ x = b",
@@ -162,6 +176,15 @@ def _qr(xp: Any, x: Any) -> Any:
     return q, r
 
 
+def _qr_workspace(v: Value) -> DimLike:
+    """A copy of the operand and q, while LAPACK has copies of one matrix of each, or while r and its mask are made."""
+    x = v.operands[0].type
+    q, r = v.type.items
+    factors = one(x) + one(q)
+    triangle = r.size * (WIDE + 1) if x.dtype is F64 else r.size * (WIDE + r.dtype.size)
+    return x.size * WIDE + q.size * WIDE + dim_max(factors, triangle)
+
+
 qr = define(
     Op(
         "qr",
@@ -170,7 +193,7 @@ qr = define(
         _qr_vjp,
         evaluate=_qr,
         axes=_batched,
-        workspace=lambda v: 3 * v.operands[0].type.size * v.operands[0].dtype.size,
+        workspace=_qr_workspace,
         cost=lambda v: 2 * v.operands[0].type.size * v.operands[0].shape[-1],
         samples=lambda rng: [Case((rng.normal(size=s) + np.eye(s[-2], s[-1]),)) for s in [(3, 3), (4, 2), (2, 3), (2, 3, 2)]],
         formula="x = q r",

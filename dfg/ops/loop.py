@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dfg.dims import DimLike
-from dfg.ir import Graph, InferError, Value
+from dfg.ir import Graph, InferError, Subgraph, Value
 from dfg.ops.base import OPAQUE, Attr, Axes, Op, RuleContext, define, tensor
 from dfg.types import TensorType, TupleType, Type
 

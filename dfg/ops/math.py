@@ -287,7 +287,7 @@ asin = _curve("asin", "arcsin", "Inverse sine, elementwise.", "arcsin(x)", -0.8,
 acos = _curve("acos", "arccos", "Inverse cosine, elementwise.", "arccos(x)", -0.8, 0.8, lambda ct, y, x: -ct / sqrt((1 - x) * (1 + x)))
 atan = _curve("atan", "arctan", "Inverse tangent, elementwise.", "arctan(x)", -2, 2, lambda ct, y, x: ct / (1 + x * x))
 sinh = _curve("sinh", "sinh", "Hyperbolic sine, elementwise.", "sinh(x)", -2, 2, lambda ct, y, x: ct * cosh(x))
-cosh = _curve("cosh", "cosh", "Hyperbolic cosine, elementwise.", "cosh(x)", -2, 2, lambda ct, y, x: ct * sinh(x))
+cosh: Op = _curve("cosh", "cosh", "Hyperbolic cosine, elementwise.", "cosh(x)", -2, 2, lambda ct, y, x: ct * sinh(x))
 asinh = _curve(
     "asinh", "arcsinh", "Inverse hyperbolic sine, elementwise.", "arcsinh(x)", -2, 2, lambda ct, y, x: ct / hypot(x, full_like(x, 1))
 )
@@ -309,7 +309,7 @@ def _hypot_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
     return [ct * (_unit(o, y) if cx.kinks == "dfg" else o / y) if cx.need[k] else None for k, o in enumerate(y.operands)]
 
 
-hypot = elementwise(
+hypot: Op = elementwise(
     "hypot",
     "Length of the vector (x, y) without overflow, elementwise. Its gradient at (0, 0) is 0.",
     ufunc="hypot",
@@ -358,7 +358,7 @@ def _sinc(xp: Any, x: Any, *, order: int) -> Any:
     return xp.asarray(np.pi**order * xp.where(near, series, f)).astype(x.dtype, copy=False)
 
 
-sinc = elementwise(
+sinc: Op = elementwise(
     "sinc",
     "sin(pi x) / (pi x), 1 at 0, or its derivative of an order, elementwise.",
     evaluate=_sinc,
@@ -415,7 +415,7 @@ relu = unary(
     "x where it is positive, else 0, elementwise. Its gradient at 0 is 0.",
     evaluate=lambda xp, x: xp.maximum(x, 0),
     scalar=lambda s, x: s.maximum(x, 0),
-    into="np.maximum({0}, 0, {out})",
+    into="np.maximum({0}, 0, out={out})",
     vjp=lambda ct, y, x: where(x <= 0, _zeros(ct), ct),
     linear=True,
     samples=[uniform(0.1, 2), uniform(-2, -0.1), at(0.0, order=0)],

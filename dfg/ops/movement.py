@@ -146,7 +146,7 @@ def _reshape_axes(v: Value) -> Axes:
     return (tuple(result),)
 
 
-reshape = define(
+reshape: Op = define(
     Op(
         "reshape",
         "The same elements in the same order under another shape.",
@@ -191,7 +191,7 @@ def inverse(perm: Sequence[int]) -> tuple[int, ...]:
     return tuple(result)
 
 
-permute = define(
+permute: Op = define(
     Op(
         "permute",
         "The axes in another order: axis k of the result is axis `perm[k]` of the operand.",
@@ -227,7 +227,7 @@ def _flip_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) 
     return t
 
 
-flip = define(
+flip: Op = define(
     Op(
         "flip",
         "The elements in reverse order along axes.",
@@ -339,7 +339,7 @@ def _update_axes(v: Value) -> Axes:
     return (lanes, lanes)
 
 
-update = define(
+update: Op = define(
     Op(
         "update",
         "The first operand with a window of it replaced by the second.",
@@ -395,6 +395,7 @@ def _concat_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
     return result
 
 
+_CONCATS: list[tuple[list[tuple[int, ...]], int]] = [([(2,), (3,)], 0), ([(2, 1), (2, 3), (2, 0)], 1), ([(2, 3)], 0)]
 concat = define(
     Op(
         "concat",
@@ -410,8 +411,7 @@ concat = define(
         linear=(True,),
         cost=lambda v: 0,
         samples=lambda rng: [
-            Case(tuple(rng.normal(size=s) for s in ss), (("axis", a),))
-            for ss, a in [([(2,), (3,)], 0), ([(2, 1), (2, 3), (2, 0)], 1), ([(2, 3)], 0)]
+            Case(tuple(rng.normal(size=s) for s in shapes), (("axis", a),)) for shapes, a in _CONCATS
         ],
         rejects=(Reject(("f64[3, 2]", "f64[3, 3]"), (("axis", 0),), "shape-mismatch"),),
     )

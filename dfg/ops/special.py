@@ -129,7 +129,7 @@ gamma = _special(
     [(uniform(0.5, 4),), (uniform(-0.8, -0.2),)],
     "integral of t ** (x - 1) e ** -t from 0 to infinity",
 )
-polygamma = elementwise(
+polygamma: Op = elementwise(
     "polygamma",
     "The n-th derivative of digamma, the logarithmic derivative of the gamma function, elementwise.",
     evaluate=lambda xp, x, *, n: in_double(special_gamma.polygamma(n, x), x.dtype),
@@ -237,14 +237,14 @@ def _bessel(name: str, doc: str, scaled: bool, vjp: Any, formula: str) -> Op:
     )
 
 
-iv = _bessel(
+iv: Op = _bessel(
     "iv",
     "Modified Bessel function of the first kind of a whole order n, elementwise.",
     False,
     [lambda ct, y, x: ct * _bessel_mean(iv, y.attrs[0], x)],
     "I_n(x)",
 )
-ive = _bessel(
+ive: Op = _bessel(
     "ive",
     "exp(-|x|) times the modified Bessel function of the first kind of a whole order n, elementwise.",
     True,

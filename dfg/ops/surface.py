@@ -27,20 +27,22 @@ from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPS, full, make_constant, tensor
 from dfg.ops.elementwise import cast
 from dfg.ops.movement import broadcast_along, emit_reshape
-from dfg.types import BOOL, F64, I64, KIND_ORDER, BroadcastConflict, DType, TensorType, broadcast_shapes, lossless, promote
+from dfg.types import BOOL, F64, I64, KIND_ORDER, BroadcastConflict, DType, TensorType, broadcast_shapes, lossless, promote, rounds_once
 
 LiteralKind = TypingLiteral["bool", "int", "float"]
 
 
 class Literal:
-    """A number, or an array of numbers, that has a kind and no dtype yet. `text` is how it was written, if it was."""
+    """A number, or an array of numbers, that has a kind and no dtype yet. `text` is how it was written, if it was; `exact` are an array's elements as they are
+    to be rounded to a dtype narrower than f64, if these are others."""
 
-    __slots__ = ("kind", "text", "value")
+    __slots__ = ("exact", "kind", "text", "value")
 
-    def __init__(self, kind: LiteralKind, value: Any, text: str | None = None) -> None:
+    def __init__(self, kind: LiteralKind, value: Any, text: str | None = None, exact: Any = None) -> None:
         self.kind: LiteralKind = kind
         self.value = value
         self.text = text
+        self.exact = exact
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -60,6 +62,17 @@ class Literal:
         if array.dtype.kind not in kinds:
             raise InferError("wrong-dtype", f"{value!r} is neither a number nor an array of numbers")
         return Literal(kinds[array.dtype.kind], array)
+
+    def to(self, dtype: DType) -> Any:
+        """The elements to convert to a dtype, such that each is rounded once from the number that was written."""
+        value = self.value
+        if not dtype.floating or dtype.bits >= 64:
+            return value
+        if self.exact is not None:
+            return self.exact
+        if type(value) is int and abs(value) > 2**53:
+            return rounds_once(str(value), float(value)) if abs(value) < 2**1023 else value
+        return rounds_once(self.text, value) if type(value) is float and self.text is not None else value
 
     def __repr__(self) -> str:
         return f"Literal({self.kind}, {self.text or self.value})"
@@ -110,7 +123,7 @@ class Surface:
                     help=f"{dtype} holds {info.min} to {info.max}; write a float or convert the tensor to a wider dtype",
                 )
         with np.errstate(over="ignore"):
-            made = make_constant(self.graph, value, dtype)
+            made = make_constant(self.graph, x.to(dtype), dtype)
         if x.text is not None:
             known = self.graph.literals.get(made.index)
             if known is None or len(x.text) < len(known):  # equal constants are one value: of several spellings the shortest stays
@@ -123,7 +136,8 @@ class Surface:
             return v
         made = cast(v, dtype=dtype)
         self.graph.casts.setdefault(made.index, reason)
-        if not lossless(v.dtype, dtype) and v.dtype.kind != "int":
+        # A size or a constant as a float is what everyone means by `sum(x) / n`; an i64 in f64 loses nothing below 2**53.
+        if not lossless(v.dtype, dtype) and (v.dtype.kind != "int" or (dtype.bits < 64 and v.op.name not in ("dim", "constant"))):
             self.warn("lossy-cast", f"{v.dtype} is converted to {dtype}: {reason}")
         return made
 
@@ -175,7 +189,7 @@ class Surface:
         if v.shape == shape:
             return v
         lead = len(shape) - v.rank
-        kept = [k for k, d in enumerate(v.shape) if d != 1 or shape[lead + k] == 1]
+        kept = [k for k, d in enumerate(v.shape) if lead < 0 or d != 1 or shape[lead + k] == 1]
         if lead < 0 or any(self.graph.equal_sizes(v.shape[k], shape[lead + k]) is not True for k in kept):
             raise InferError(
                 "shape-mismatch", f"cannot broadcast {v.type} to shape [{', '.join(map(str, shape))}]", [(0, f"this is {v.type}")]

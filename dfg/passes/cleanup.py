@@ -1,11 +1,11 @@
-"""Cleanup after differentiation: pins are removed, rules fire over the whole graph, and what nothing needs is gone."""
+"""Cleanup after differentiation: pins and other markers are removed, rules fire over the whole graph, and what nothing needs is gone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from dfg.ir import Graph, Subgraph, Value, seal
-from dfg.ops.base import OPS
+from dfg.ops.base import OPS, Op
 from dfg.ops.leaf import pin
 from dfg.passes.rebuild import Handler, copy_values, rebuild
 from dfg.passes.rules import SIMPLIFY
@@ -13,26 +13,31 @@ from dfg.passes.rules import SIMPLIFY
 
 @dataclass(frozen=True, slots=True)
 class Cleanup:
-    """Remove pins, simplify, drop what is dead. Bodies keep their values' places, since traces refer to them, unless they hold pins."""
+    """Remove pins, simplify, drop what is dead. `final`: nothing will be differentiated any more, so what only derivatives see (`stop_gradient`, rules of
+    one's own) goes too. Bodies keep their values' places, since traces refer to them, unless they hold markers."""
+
+    final: bool = True
 
     def run(self, graph: Graph) -> Graph:
-        fresh, _ = rebuild(graph, SIMPLIFY, _Cleaner().handlers(), settled=True)
+        markers = {op for op in OPS.values() if op.marker and (self.final or op is pin)}
+        fresh, _ = rebuild(graph, SIMPLIFY, _Cleaner(markers).handlers(), settled=True)
         return fresh
 
 
 class _Cleaner:
-    def __init__(self) -> None:
+    def __init__(self, markers: set[Op]) -> None:
+        self.markers = markers
         self.moved: dict[int, dict[int, Value]] = {}
 
     def handlers(self) -> dict[object, Handler]:
         loops: dict[object, Handler] = {op: self._loop for op in OPS.values() if any(a.kind == "body" for a in op.attrs)}
-        return {pin: lambda g, v, operands: operands[0], OPS["trace"]: self._trace, **loops}
+        return {**dict.fromkeys(self.markers, _first), OPS["trace"]: self._trace, **{op: h for op, h in loops.items() if op not in self.markers}}
 
     def _loop(self, g: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
         attrs = []
         for a in v.attrs:
-            if isinstance(a, Subgraph) and _has_pin(a):
-                a, self.moved[id(v)] = self._without_pins(a)
+            if isinstance(a, Subgraph) and self._has_marker(a):
+                a, self.moved[id(v)] = self._without_markers(a)
             attrs.append(a)
         return g.emit(v.op, operands, tuple(attrs))
 
@@ -41,7 +46,7 @@ class _Cleaner:
         index = v.attrs[0] if moved is None else moved[v.attrs[0]].index
         return g.emit(v.op, operands, (index,))
 
-    def _without_pins(self, body: Subgraph) -> tuple[Subgraph, dict[int, Value]]:
+    def _without_markers(self, body: Subgraph) -> tuple[Subgraph, dict[int, Value]]:
         inner = body.graph.like()
         mapping = copy_values(inner, body.graph.values, self.handlers())
         # Every value stays: a trace may ask for any of them.
@@ -51,13 +56,16 @@ class _Cleaner:
             return sealed, mapping
         return sealed, {i: where[m.index] for i, m in mapping.items()}
 
+    def _has_marker(self, body: Subgraph) -> bool:
+        pending = [body]
+        while pending:
+            b = pending.pop()
+            for w in b.graph.values:
+                if w.op in self.markers:
+                    return True
+                pending.extend(a for a in w.attrs if isinstance(a, Subgraph))
+        return False
 
-def _has_pin(body: Subgraph) -> bool:
-    pending = [body]
-    while pending:
-        b = pending.pop()
-        for w in b.graph.values:
-            if w.op is pin:
-                return True
-            pending.extend(a for a in w.attrs if isinstance(a, Subgraph))
-    return False
+
+def _first(g: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
+    return operands[0]

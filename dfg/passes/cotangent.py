@@ -120,7 +120,7 @@ class Pullback:
                 if i in wanted:
                     found[i] = cot
             several = tuples.pop(i, None)
-            if cot is None and several is None or not v.operands:
+            if (cot is None and several is None) or not v.operands:
                 continue
             op: Op = v.op
             operands = v.operands

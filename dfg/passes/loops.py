@@ -8,13 +8,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dfg.dims import DimLike
 from dfg.ir import Subgraph, Value
 from dfg.ops.base import bodies
-from dfg.ops.leaf import trace
+from dfg.ops.branch import cond, counted_scan, while_op
+from dfg.ops.leaf import trace, traced
 from dfg.ops.loop import scan
-from dfg.passes.planner import FAR, LOWERINGS, Region, writable
-from dfg.plan import Carry, Loop, Step
+from dfg.passes.region import FAR, LOWERINGS, Region, writable
+from dfg.plan import Branch, Carry, Loop, Step
 from dfg.types import TensorType
+
+_LOOPS = (scan, counted_scan, while_op)
+
+
+def loop_parts(v: Value) -> tuple[Subgraph, DimLike, int, int, bool]:
+    """Of any loop: body, length at most, carries, number of tensors gone through, direction."""
+    if v.op is while_op:
+        return v.attrs[1], v.attrs[2], v.attrs[3], 0, False
+    body, length, carries, xs, reverse = v.attrs
+    return body, length, carries, xs, reverse
 
 
 @dataclass(slots=True)
@@ -25,21 +37,30 @@ class _Wanted:
     stacks: list[tuple[Value, Value]] = field(default_factory=list)
     carries: list[int] = field(default_factory=list)
     live: list[Value] = field(default_factory=list)
+    taken: Value | None = None
+    """The number of steps of a `while`."""
 
 
 def _wanted(r: Region, v: Value) -> _Wanted:
-    body, _, carries, _, _ = v.attrs
+    body, _, carries, _, _ = loop_parts(v)
     w = _Wanted()
     for part in r.parts.get(v.index, ()):
         k = part.attrs[0]
         if part.op is trace:
-            w.stacks.append((body.graph.values[k], part))
+            w.stacks.append((traced(v, k), part))
         elif k < carries:
             w.finals[k] = part
+        elif v.op is while_op:
+            w.taken = part
         else:
             w.stacks.append((body.outputs[k], part))
     active = set(w.finals)
     seeds = [b for b, _ in w.stacks]
+    if v.op is while_op:
+        # Every carry that the condition reads, and what it needs.
+        test = v.attrs[0]
+        read = {x.index for x in test.graph.live(test.outputs)}
+        active |= {k for k in range(carries) if test.inputs[k].index in read}
     while True:
         w.live = body.graph.live([*seeds, *[body.outputs[k] for k in active]])
         inside = {x.index for x in w.live}
@@ -69,9 +90,12 @@ class _LoopPlan:
     def __init__(self, r: Region, v: Value, p: int) -> None:
         self.r, self.v, self.p = r, v, p
         self.b = r.b
-        self.body, self.length, self.carries, self.xs, reverse = v.attrs
+        self.body, self.length, self.carries, self.xs, reverse = loop_parts(v)
         self.depth = r.depth + 1
         self.loop = Loop(self.length, reverse, self.depth)
+        self.partial = v.op is not scan
+        if v.op is counted_scan:
+            self.loop.count = r.array(v.operands[-1])
         self.w = _wanted(r, v)
         self.held: list[int] = []
         """Slots that live as long as the loop."""
@@ -91,7 +115,7 @@ class _LoopPlan:
             if a in live and (k >= self.carries + self.xs or k in same):
                 invariant.add(a)
         for x in w.live:
-            if x.index not in args and not _fails(x) and x.op is not scan and all(o.index in invariant for o in x.operands):
+            if x.index not in args and not _fails(x) and x.op not in _LOOPS and all(o.index in invariant for o in x.operands):
                 invariant.add(x.index)
         before = [x for x in w.live if x.index in invariant and x.index not in args]
         after = [x for x in w.live if x.index not in invariant and x.index not in args]
@@ -114,7 +138,7 @@ class _LoopPlan:
                 sub.arr[a] = self._row(r.array(o), body.inputs[k].type)
             else:
                 sub.strides[a] = None
-        sub.analyse([])
+        sub.analyse([], [*[x for x, _ in w.stacks], *[body.outputs[k] for k in w.carries]])
         for root, last in sub.last.items():
             if sub.birth.get(root, FAR) < self.split <= last:
                 sub.last[root] = FAR
@@ -123,6 +147,8 @@ class _LoopPlan:
         sub.run(0, self.split)
         for value, stack in self.whole:
             r.emit("copy", (sub.narrow(value, value.shape),), (stack,), self.v)
+        if self.v.op is while_op:
+            self._test(same)
         self.b.blocks.append(self.loop.body)
         sub.depth = self.depth
         for value, row in self.early:
@@ -131,9 +157,39 @@ class _LoopPlan:
         for value, out in self.late:
             sub.emit("copy", (sub.narrow(value, value.shape),), (out,), self.v)
         self.b.blocks.pop()
-        self.b.blocks[r.depth].append(Step("loop", (), (), self.v, self.v.op, loop=self.loop))
+        if w.taken is not None:
+            self.loop.taken = r.claim(w.taken)
+        self.b.blocks[r.depth].append(Step("loop", (), (), self.v, self.v.op, inner=self.loop))
         sub.drop(sub.slot.values())
         sub.drop(self.held)
+
+    def _test(self, same: set[int]) -> None:
+        """The steps of a `while`'s condition, which reads what the body reads."""
+        test, r = self.v.attrs[0], self.r
+        inputs = {a.index: k for k, a in enumerate(test.inputs)}
+        live = test.graph.live(test.outputs)
+        sub = Region(self.b, [x for x in live if x.index not in inputs], self.depth)
+        for x in live:
+            if (k := inputs.get(x.index)) is None:
+                continue
+            sub.root[x.index] = x.index
+            o = self.v.operands[k]
+            if k >= self.carries or k in same:
+                sub.arr[x.index] = r.array(o)
+                sub.strides[x.index] = r.strides[o.index]
+                if r.root[o.index] in r.static:
+                    sub.static.add(x.index)
+            else:
+                sub.arr[x.index] = self.sub.arr[self.body.inputs[k].index]
+                sub.strides[x.index] = None
+        sub.analyse(test.outputs)
+        sub.prepare()
+        self.b.blocks.append(self.loop.test)
+        sub.run()
+        self.loop.flag = sub.array(test.outputs[0])
+        self.b.blocks.pop()
+        # The body may use the same slots: the condition is read before it runs.
+        sub.drop(sub.slot.values())
 
     def _row(self, stack: int, t: TensorType) -> int:
         row = self.b.array("row", t, self.depth, operands=(stack,))
@@ -153,8 +209,11 @@ class _LoopPlan:
         arguments = {body.inputs[k].index for k in changing}
         for value, stack_value in self.w.stacks:
             stack = r.claim(stack_value)
+            if self.partial:
+                self.loop.stacks.append(stack)
             if value.index in self.invariant or value.index in sub.static:
                 self.whole.append((value, stack))
+                sub.last[sub.root[value.index]] = FAR
                 continue
             row = self._row(stack, value.type)
             if self._own(value) and value.index not in sub.fixed:
@@ -267,4 +326,54 @@ def _scan(r: Region, v: Value, p: int) -> None:
         _LoopPlan(r, v, p).run()
 
 
-LOWERINGS[scan] = _scan
+def _cond(r: Region, v: Value, p: int) -> None:
+    """A branch: both blocks write what is wanted of the branch's results to the same places. The trace of a body that did not run holds anything."""
+    parts = r.parts.get(v.index)
+    if not parts:
+        return
+    branch = Branch(r.array(v.operands[0]))
+    places = {w.index: r.claim(w) for w in parts}
+    blocks = (branch.then, branch.other)
+    offset = 0
+    for body, block in zip(v.attrs, blocks, strict=True):
+        wanted: list[tuple[Value, int]] = []
+        for w in parts:
+            k = w.attrs[0]
+            if w.op is not trace:
+                wanted.append((body.outputs[k], places[w.index]))
+            elif offset <= k < offset + len(body.graph):
+                wanted.append((body.graph.values[k - offset], places[w.index]))
+        offset += len(body.graph)
+        inputs = {a.index: k for k, a in enumerate(body.inputs)}
+        live = body.graph.live([b for b, _ in wanted])
+        sub = Region(r.b, [x for x in live if x.index not in inputs], r.depth + 1)
+        for x in live:
+            if (n := inputs.get(x.index)) is not None:
+                o = v.operands[n + 1]
+                sub.root[x.index] = x.index
+                sub.arr[x.index] = r.array(o)
+                sub.strides[x.index] = r.strides[o.index]
+                if r.root[o.index] in r.static:
+                    sub.static.add(x.index)
+        sub.analyse([], [b for b, _ in wanted])
+        copies: list[tuple[Value, int]] = []
+        for value, place in wanted:
+            i = value.index
+            if sub.root[i] == i and i in sub.birth and i not in sub.static and i not in sub.fixed:
+                sub.fixed[i] = place
+            else:
+                copies.append((value, place))
+                sub.last[sub.root[i]] = FAR
+        sub.prepare()
+        r.b.blocks.append(block)
+        sub.run()
+        for value, place in copies:
+            sub.emit("copy", (sub.narrow(value, value.shape),), (place,), v)
+        r.b.blocks.pop()
+        sub.drop(sub.slot.values())
+    r.b.blocks[r.depth].append(Step("branch", (), (), v, v.op, inner=branch))
+
+
+for _op in (scan, counted_scan, while_op):
+    LOWERINGS[_op] = _scan
+LOWERINGS[cond] = _cond

@@ -16,7 +16,7 @@ from dfg.ops.base import OPS, const_scalar
 from dfg.ops.contract import split_subs
 from dfg.ops.movement import inverse
 from dfg.passes.layout import Strides, dense_strides, matrix, merged, plus
-from dfg.passes.planner import LOWERINGS, Region
+from dfg.passes.region import LOWERINGS, Region
 from dfg.types import I64, TensorType
 
 # --- contraction -------------------------------------------------------------------------------------------------------------------
@@ -36,8 +36,8 @@ class _Side:
         a = merged([sizes[c] for c in first], [self.strides[c] for c in first])
         b = merged([sizes[c] for c in second], [self.strides[c] for c in second])
         if not first or not second:
-            line = b if not first else a
-            group = second if not first else first
+            line = a if first else b
+            group = first if first else second
             return line is not None and (plus(line) or all(sizes[c] == 1 for c in group) or not group)
         one_a, one_b = all(sizes[c] == 1 for c in first), all(sizes[c] == 1 for c in second)
         return matrix(a, b, 1 if one_a else 2, 1 if one_b else 2)
@@ -153,7 +153,9 @@ class _Rows:
 def _indices(r: Region, v: Value, x: Value, indices: Sequence[Value], axes: Sequence[int], batch: int, taken: list[int]) -> tuple[int, bool]:
     """An array of row numbers for checked indices, and whether they may be negative."""
     for i, a in zip(indices, axes, strict=True):
-        r.emit("check_index", (r.array(i),), (), v, (x.shape[a], a))
+        if not _counts(i, x.shape[a]) and (i.index, x.shape[a]) not in r.checked:
+            r.checked.add((i.index, x.shape[a]))
+            r.emit("check_index", (r.array(i),), (), v, (x.shape[a], a))
     first = indices[0]
     if len(indices) == 1 and not batch and r.strides[first.index] is None:
         at = r.array(first)
@@ -181,14 +183,28 @@ def _indices(r: Region, v: Value, x: Value, indices: Sequence[Value], axes: Sequ
             current = flat
     for i, a in zip(indices, axes, strict=True):
         size = x.shape[a]
+        if _counts(i, size):
+            at = r.narrow(i, i.shape)
+        else:
+            at = flat if current is None else one
+            r.emit("wrap_index", (r.array(i),), (at,), v, (size,))
         if current is None:
-            r.emit("wrap_index", (r.array(i),), (flat,), v, (size,))
+            current = at
         else:
             r.emit("scale_index", (current,), (flat,), v, (size,))
-            r.emit("wrap_index", (r.array(i),), (one,), v, (size,))
-            r.emit("add_index", (flat, one), (flat,), v)
-        current = flat
+            r.emit("add_index", (flat, at), (flat,), v)
+            current = flat
+    if current != flat:
+        assert current is not None
+        r.emit("copy", (current,), (flat,), v)
     return flat, False
+
+
+def _counts(i: Value, size: DimLike) -> bool:
+    """Whether an index array holds numbers that count the axis, so that they need no check."""
+    while i.op in (OPS["broadcast"], OPS["reshape"], OPS["permute"], OPS["flip"], OPS["slice"]):
+        i = i.operands[0]
+    return i.op is OPS["iota"] and (i.attrs[0] == size or i.graph.facts.at_least(size, i.attrs[0]) is True)
 
 
 def _gather(r: Region, v: Value, p: int) -> None:
@@ -257,9 +273,18 @@ def _power(r: Region, v: Value, p: int) -> None:
     """Constant exponents that are cheaper as something else."""
     x, e = v.operands
     k = const_scalar(e)
-    kernel = {2: "square", 3: "cube"}.get(k) if k is not None else None  # type: ignore[call-overload]
+    squares: dict[float, str] = {2: "square", 3: "cube"}
+    kernel = squares.get(k) if k is not None else None
     if kernel is None and v.dtype.floating and k is not None:
-        kernel = {0.5: "sqrt", 1: "copy", -1: "reciprocal"}.get(k)
+        roots: dict[float, str] = {0.5: "sqrt", 1: "copy", -1: "reciprocal"}
+        kernel = roots.get(k)
+    if kernel is None and not v.dtype.floating and (k is None or k < 0):
+        # NumPy raises where an exponent of integers is negative.
+        operands = tuple([r.array(o) for o in v.operands])
+        out = r.dest(v, p)
+        r.b.workspaces[v.type.size * 3 * v.dtype.size] = None
+        r.emit("evaluate", operands, (out,), v, v.attrs, v.op)
+        return
     if kernel is None:
         r._plain(v, p)
         return
@@ -269,6 +294,22 @@ def _power(r: Region, v: Value, p: int) -> None:
     else:
         out = r.claim(v)
     r.emit(kernel, (source,), (out,), v)
+
+
+def _where(r: Region, v: Value, p: int) -> None:
+    """A choice is made over the second branch, or, where only the first and the condition die, over the first by the condition turned round."""
+    c, _, b = v.operands
+    if v.index in r.fixed or r.may_take(v, 2, p) or not r.may_take(v, 1, p, exclusive=True):
+        r._plain(v, p)
+        return
+    root = r.root[c.index]
+    if r.last.get(root) != p or root not in r.slot or r.strides[c.index] is not None or r.root[b.index] == root:
+        r._plain(v, p)
+        return
+    other, turned = r.narrow(b, v.shape), r.array(c)
+    out = r.take_over(v, 1)
+    r.emit("turn", (turned,), (turned,), v)
+    r.emit("copy_where", (other, turned), (out,), v)
 
 
 def _reshape(r: Region, v: Value, p: int) -> None:
@@ -285,6 +326,7 @@ def install() -> None:
         "update": _update,
         "power": _power,
         "reshape": _reshape,
+        "where": _where,
     }
     for name, f in table.items():
         LOWERINGS[OPS[name]] = f

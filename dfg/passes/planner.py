@@ -1,382 +1,34 @@
 """From a differentiated graph to a `Plan`: who lives where, what is a view of what, and the steps.
 
-A `Region` is the live part of a graph, or of a loop's body. First it is analysed: which values are views of which (with symbolic strides, `dfg.passes.layout`),
-and where each is read last. Then steps are made in order: a value goes to the place that was fixed for it (an output, a row of a stack, a carry), takes over the memory
-of an operand that dies there, or gets a slot. Contractions, indexing and loops become simpler steps in `dfg.passes.lowering` and `dfg.passes.loops`.
+Here is what concerns a program as a whole: its inputs, parameters and states, outputs that share a value, initial values, and how updates are written. The values
+themselves are planned by `dfg.passes.region`.
 
     plan = compile_plan(graph, outputs=["l", "dl_dw"], update=False)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+import gc
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+import dfg.passes.loops
+import dfg.passes.lowering  # noqa: F401 - both fill LOWERINGS
 from dfg.diagnostics import UserError, error
 from dfg.diagnostics.codes import nearest
-from dfg.dims import Dim, DimLike, names
+from dfg.dims import Dim, names
 from dfg.ir import Graph, Value
-from dfg.ops.base import OPS, constant
-from dfg.ops.leaf import arg, input_op, param_op, part, state_op, trace
-from dfg.ops.loop import scan
-from dfg.passes.layout import Strides, can_view, dense_strides, view_strides
+from dfg.ops.leaf import input_op, param_op, state_op
+from dfg.passes.commit import Tail, tail_of
+from dfg.passes.region import Builder, Region
 from dfg.passes.schedule import schedule
-from dfg.passes.slots import Slots
-from dfg.plan import CALL, STATIC, Array, Commit, Field, Plan, Step
-from dfg.types import TensorType
-
-BROADCAST: Final = OPS["broadcast"]
-RESHAPE: Final = OPS["reshape"]
-PERMUTE: Final = OPS["permute"]
-FAR: Final = 1 << 60
-"""The position of uses after the last step."""
-LOWERINGS: Final[dict[Any, Callable[[Region, Value, int], None]]] = {}
-"""Ops that become several steps, or other steps than their own."""
-
-
-class Builder:
-    """What all regions of a plan share: arrays, slots, and the blocks of steps that are open."""
-
-    def __init__(self, hints: Mapping[str, int]) -> None:
-        self.arrays: list[Array] = []
-        self.slots = Slots(hints)
-        self.blocks: list[list[Step]] = [[]]
-        self.workspaces: dict[DimLike, None] = {}
-        self.relied: set[int] = set()
-        self._slot_arrays: dict[tuple[int, TensorType], int] = {}
-        self._views: dict[tuple[Any, ...], int] = {}
-        self._constants: dict[Any, int] = {}
-
-    def array(self, kind: Any, t: TensorType, scope: int, **more: Any) -> int:
-        index = len(self.arrays)
-        self.arrays.append(Array(index, kind, t, scope, **more))
-        return index
-
-    def slot_array(self, slot: int, t: TensorType) -> int:
-        """A slot seen as a dense tensor: one array for each type that it holds."""
-        found = self._slot_arrays.get((slot, t))
-        if found is None:
-            found = self._slot_arrays[slot, t] = self.array("slot", t, STATIC, slot=slot)
-        return found
-
-    def constant(self, v: Value) -> int:
-        found = self._constants.get(v.attrs[0])
-        if found is None:
-            found = self._constants[v.attrs[0]] = self.array("constant", v.type, STATIC, attrs=v.attrs)
-        return found
-
-    def computed(self, op: Any, operands: tuple[int, ...], attrs: tuple[Any, ...], t: TensorType) -> int:
-        key = (op, operands, attrs)
-        found = self._views.get(key)
-        if found is None:
-            found = self._views[key] = self.array("computed", t, STATIC, op=op, operands=operands, attrs=attrs)
-        return found
-
-    def view(self, base: int, op: Any, attrs: tuple[Any, ...], t: TensorType, rely: bool = True) -> int:
-        """A view of an array; where its base changes, a step of the base's scope makes it. A reshape relies on a dense base unless told."""
-        a = self.arrays[base]
-        if op is RESHAPE:
-            if a.type.shape == t.shape:
-                return base
-            if a.kind == "slot":
-                return self.slot_array(a.slot, t)
-            if rely:
-                self.rely(base)
-        key = (base, op, attrs)
-        found = self._views.get(key)
-        if found is None:
-            found = self._views[key] = self.array("view", t, a.scope, op=op, operands=(base,), attrs=attrs)
-            if a.scope != STATIC:
-                self.blocks[a.scope].append(Step("view", (base,), (found,), None, op, attrs))
-        return found
-
-    def reshaped(self, base: int, shape: tuple[DimLike, ...]) -> int:
-        t = self.arrays[base].type
-        return self.view(base, RESHAPE, (shape,), t.with_shape(shape))
-
-    def permuted(self, base: int, perm: Sequence[int]) -> int:
-        t = self.arrays[base].type
-        if list(perm) == list(range(t.rank)):
-            return base
-        return self.view(base, PERMUTE, (tuple(perm),), t.with_shape(tuple([t.shape[p] for p in perm])))
-
-    def rely(self, index: int) -> None:
-        """Note that a plan is right only if the array behind this one is dense."""
-        a = self.arrays[index]
-        while a.kind in ("view", "row"):
-            a = self.arrays[a.operands[0]]
-        self.relied.add(a.index)
-
-
-class Region:
-    """The values of one graph that one block of steps computes."""
-
-    def __init__(self, b: Builder, order: Sequence[Value], depth: int) -> None:
-        self.b = b
-        self.order = order
-        self.depth = depth
-        self.root: dict[int, int] = {}
-        self.strides: dict[int, Strides | None] = {}
-        self.arr: dict[int, int] = {}
-        self.static: set[int] = set()
-        self.last: dict[int, int] = {}
-        self.birth: dict[int, int] = {}
-        self.parts: dict[int, list[Value]] = {}
-        self.fixed: dict[int, int] = {}
-        """Where a value must go."""
-        self.slot: dict[int, int] = {}
-        """The slots that this region's values own, by root."""
-        self.deferred: set[int] = set()
-        """Values that the commit computes."""
-        self.alias: dict[int, Value] = {}
-        """Traces that are the tensor that a loop goes through."""
-
-    # --- analysis
-
-    def analyse(self, ends: Iterable[Value]) -> None:
-        root, strides, static, last, birth = self.root, self.strides, self.static, self.last, self.birth
-        for p, v in enumerate(self.order):
-            i = v.index
-            if i in root:
-                continue
-            op = v.op
-            if op.view and op is not part and can_view(v):
-                o = v.operands[0]
-                ok, s = view_strides(v, strides[o.index])
-                if ok:
-                    r = root[i] = root[o.index]
-                    strides[i] = s
-                    if r in static:
-                        static.add(i)
-                    continue
-            elif op.projects:
-                source = v.operands[0]
-                if op is trace and (through := self._gone_through(v)) is not None:
-                    self.alias[i] = through
-                    root[i] = root[through.index]
-                    shape = through.type
-                    strides[i] = strides[through.index]
-                    assert shape == v.type
-                    continue
-                self.parts.setdefault(source.index, []).append(v)
-                root[i] = i
-                strides[i] = None
-                birth[i] = birth[source.index]
-                continue
-            root[i] = i
-            strides[i] = None
-            birth[i] = p
-            operands = v.operands
-            if not operands:
-                if op is constant or not op.leaf:
-                    static.add(i)
-                continue
-            if type(v.type) is TensorType and not v.type.shape and op.fails is None and all([o.index in static for o in operands]):
-                static.add(i)
-            for o in operands:
-                last[root[o.index]] = p
-        for v in ends:
-            last[root[v.index]] = FAR
-
-    @staticmethod
-    def _gone_through(v: Value) -> Value | None:
-        """The operand whose slices the traced value of the body is."""
-        loop = v.operands[0]
-        body, _, carries, xs, _ = loop.attrs
-        traced = body.graph.values[v.attrs[0]]
-        for k in range(carries, carries + xs):
-            if body.inputs[k] is traced:
-                return loop.operands[k]
-        return None
-
-    def dying(self) -> dict[int, list[int]]:
-        """The roots that die at each position."""
-        result: dict[int, list[int]] = {}
-        for r, p in self.last.items():
-            if p < FAR:
-                result.setdefault(p, []).append(r)
-        return result
-
-    # --- arrays of values
-
-    def array(self, v: Value) -> int:
-        """The array that holds a value as it is."""
-        found = self.arr.get(v.index)
-        if found is not None:
-            return found
-        chain: list[Value] = []
-        while (found := self.arr.get(v.index)) is None:
-            if v.index in self.alias:
-                chain.append(v)
-                v = self.alias[v.index]
-                continue
-            if self.root[v.index] == v.index:
-                self.leaf(v)
-                found = self.arr[v.index]
-                break
-            chain.append(v)
-            v = v.operands[0]
-        for w in reversed(chain):
-            found = found if w.op is OPS["pin"] or w.index in self.alias else self.b.view(found, w.op, w.attrs, w.type)
-            self.arr[w.index] = found
-        return found
-
-    def leaf(self, v: Value) -> None:
-        """An array for a constant or what depends on sizes and constants only."""
-        if v.op is constant:
-            self.arr[v.index] = self.b.constant(v)
-        else:
-            self.arr[v.index] = self.b.computed(v.op, tuple([self.array(o) for o in v.operands]), v.attrs, v.type)
-
-    def narrow(self, o: Value, shape: tuple[DimLike, ...]) -> int:
-        """An array that NumPy's broadcasting stretches to the value's elements in a result of this shape: a broadcast's operand where that is enough."""
-        if o.op is not BROADCAST or o.index in self.arr:
-            return self.array(o)
-        u = o.operands[0]
-        lead = len(shape) - u.rank
-        if all([d == lead + k for k, d in enumerate(o.attrs[1])]):
-            return self.array(u)
-        sizes: list[DimLike] = [1] * len(shape)
-        for k, d in enumerate(o.attrs[1]):
-            sizes[d] = u.shape[k]
-        return self.b.view(self.array(u), RESHAPE, (tuple(sizes),), u.type.with_shape(tuple(sizes)), rely=False)
-
-    def strides_of(self, v: Value) -> Strides:
-        s = self.strides[v.index]
-        return dense_strides(v.shape) if s is None else s
-
-    def emit(
-        self,
-        kernel: str,
-        operands: tuple[int, ...],
-        outs: tuple[int, ...],
-        v: Value | None,
-        attrs: tuple[Any, ...] = (),
-        op: Any = None,
-        temps: tuple[int, ...] = (),
-    ) -> None:
-        self.b.blocks[self.depth].append(Step(kernel, operands, outs, v, op, attrs, temps))
-
-    # --- places
-
-    def claim(self, v: Value) -> int:
-        """A place for a value: the fixed one, else a slot."""
-        i = v.index
-        a = self.fixed.get(i)
-        if a is None:
-            slot = self.slot[i] = self.b.slots.take(v.type)
-            a = self.b.slot_array(slot, v.type)
-        self.arr[i] = a
-        return a
-
-    def dest(self, v: Value, p: int) -> int:
-        """A place for the result of an elementwise op: over an operand that dies here, where both walk memory alike."""
-        if v.index not in self.fixed:
-            for k in writable(v.op):
-                if self.may_take(v, k, p):
-                    return self.take_over(v, k)
-        return self.claim(v)
-
-    def may_take(self, v: Value, k: int, p: int, exclusive: bool = False) -> bool:
-        """Whether a value may be written over its operand `k`: it dies here and lies like the result, and no other operand sees its memory otherwise."""
-        o = v.operands[k]
-        r = self.root[o.index]
-        if self.last.get(r) != p or r not in self.slot or o.type != v.type or self.strides[o.index] is not None:
-            return False
-        for m, other in enumerate(v.operands):
-            if m != k and self.root[other.index] == r and (exclusive or self.strides[other.index] is not None or other.type != v.type):
-                return False
-        return True
-
-    def take_over(self, v: Value, k: int) -> int:
-        slot = self.slot[v.index] = self.slot.pop(self.root[v.operands[k].index])
-        a = self.arr[v.index] = self.b.slot_array(slot, v.type)
-        return a
-
-    def temp(self, t: TensorType) -> tuple[int, int]:
-        """A slot for use within one value's steps, and its array; give the slot back with `drop`."""
-        slot = self.b.slots.take(t)
-        return slot, self.b.slot_array(slot, t)
-
-    def drop(self, slots: Iterable[int]) -> None:
-        for s in slots:
-            self.b.slots.release(s)
-
-    # --- steps
-
-    def run(self, start: int = 0, stop: int | None = None) -> None:
-        """Make the steps of the values from one position to another."""
-        dying = self._dying
-        order, root, arr = self.order, self.root, self.arr
-        for p in range(start, len(order) if stop is None else stop):
-            v = order[p]
-            i = v.index
-            if root[i] == i and i not in arr and i not in self.deferred:
-                if i in self.static:
-                    pass
-                elif v.op in LOWERINGS:
-                    LOWERINGS[v.op](self, v, p)
-                elif type(v.type) is not TensorType:
-                    self._tuple(v)
-                elif not v.op.projects:
-                    self._plain(v, p)
-            for r in dying.get(p, ()):
-                slot = self.slot.pop(r, None)
-                if slot is not None:
-                    self.b.slots.release(slot)
-
-    def prepare(self) -> None:
-        """To be called once, between the analysis with its corrections and `run`."""
-        self._dying = self.dying()
-
-    def _plain(self, v: Value, p: int) -> None:
-        op = v.op
-        if op.elementwise:
-            shape = v.type.shape
-            operands = tuple([self.narrow(o, shape) if o.op is BROADCAST else self.array(o) for o in v.operands])
-            out = self.dest(v, p)
-        else:
-            operands = tuple([self.array(o) for o in v.operands])
-            out = self.claim(v)
-        self.workspace(v)
-        self.b.blocks[self.depth].append(Step("op", operands, (out,), v, op, v.attrs))
-
-    def workspace(self, v: Value) -> None:
-        op = v.op
-        if op.workspace is not None:
-            self.b.workspaces[op.workspace(v)] = None
-        elif op.into is None:
-            items = [v.type] if type(v.type) is TensorType else v.type.items
-            total: DimLike = 0
-            for t in items:
-                total = total + t.size * t.dtype.size
-            self.b.workspaces[total] = None
-
-    def _tuple(self, v: Value) -> None:
-        outs = [-1] * len(v.type.items)
-        for w in self.parts.get(v.index, ()):
-            outs[w.attrs[0]] = self.claim(w)
-        self.workspace(v)
-        self.emit("op", tuple([self.array(o) for o in v.operands]), tuple(outs), v, v.attrs, v.op)
-
-
-def writable(op: Any) -> Sequence[int]:
-    """The operands whose memory an elementwise op may write its result to: any, if one statement does it all; else those that it names."""
-    if op.shares is not None:
-        return op.shares  # type: ignore[no-any-return]
-    return range(op.arity or 0) if op.into is None or isinstance(op.into, str) else ()
-
-
-# --- whole programs ----------------------------------------------------------------------------------------------------------------
+from dfg.plan import CALL, STATIC, Field, Plan, Step
 
 
 def compile_plan(
     graph: Graph, outputs: Sequence[str] | None = None, update: bool = True, hints: Mapping[str, int] | None = None
 ) -> Plan:
     """The plan that computes the named outputs (all if None) of a differentiated graph, and its updates if wanted. `hints` are usual sizes."""
-    import dfg.passes.loops
-    import dfg.passes.lowering  # noqa: F401 - both fill LOWERINGS
-
     roots = graph.roots
     chosen: dict[str, Value] = {}
     for name in roots.outputs if outputs is None else outputs:
@@ -386,7 +38,13 @@ def compile_plan(
             raise UserError(error("unknown-output", f"the program has no output `{name}`", help=hint))
         chosen[name] = roots.outputs[name]
     updates = dict(roots.updates) if update else {}
-    return _plan(graph, chosen, updates, hints or {}, _initial_plans(graph, hints or {}))
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        return _plan(graph, chosen, updates, hints or {}, _initial_plans(graph, hints or {}))
+    finally:
+        if paused:
+            gc.enable()
 
 
 def _initial_plans(graph: Graph, hints: Mapping[str, int]) -> list[Plan]:
@@ -408,8 +66,9 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
     b = Builder(hints)
     roots = [*chosen.values(), *updates.values()]
     live = graph.live(roots)
-    order = schedule(live, roots, b.slots.bytes)
-    r = Region(b, order, 0)
+    leaves = {v.attrs[0]: v for v in graph.values if v.op is param_op or v.op is state_op}
+    split = tail_of(schedule(live, roots, b.slots.bytes), chosen, updates, leaves)
+    r = Region(b, [*split.rest, *split.tail], 0)
     inputs: dict[str, tuple[Value, int]] = {}
     kept: dict[str, tuple[Value, int]] = {}
     for v in live:
@@ -420,14 +79,9 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
             kind = "param" if v.op is param_op else "state"
             r.arr[v.index] = b.array(kind, v.type, STATIC, name=v.attrs[0])
             kept[v.attrs[0]] = (v, r.arr[v.index])
-    declared: dict[str, Field] = {}
-    leaves: dict[str, Value] = {}
-    for v in graph.values:
-        if v.op is param_op or v.op is state_op:
-            leaves[v.attrs[0]] = v
-            declared[v.attrs[0]] = Field(v.attrs[0], v.type, 0 if v.op is param_op else 1, graph.spans.get(v.index))
+    declared = {n: Field(n, v.type, 0 if v.op is param_op else 1, graph.spans.get(v.index)) for n, v in leaves.items()}
     for name in updates:
-        if name not in kept and name in leaves:
+        if name not in kept:
             v = leaves[name]
             kept[name] = (v, b.array("param" if v.op is param_op else "state", v.type, STATIC, name=name))
     r.analyse(roots)
@@ -440,13 +94,13 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
             r.fixed[v.index] = out
         else:
             copies.append((v, out))
-    in_place = _deferred(r, chosen, updates, kept)
-    r.deferred = {v.index for v in in_place.values()}
+    for name, u in split.in_place.items():
+        r.fixed[u.index] = kept[name][1]
     r.prepare()
-    r.run()
+    r.run(0, len(split.rest))
     for v, out in copies:
         r.emit("copy", (r.narrow(v, v.shape),), (out,), v)
-    commit = _commit(r, updates, kept, in_place)
+    steps, commit = b.blocks[0], _commit(r, split, updates, kept)
 
     def field_of(name: str, v: Value, a: int) -> Field:
         return Field(name, v.type, a, graph.spans.get(v.index), a in b.relied)
@@ -464,7 +118,7 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
     return Plan(
         graph,
         b.arrays,
-        b.blocks[0],
+        steps,
         commit,
         b.slots.finish(),
         b.slots.extents,
@@ -492,73 +146,31 @@ def _dims(attrs: Any) -> Iterable[Dim]:
             pending.extend(a)
 
 
-def _deferred(
-    r: Region, chosen: Mapping[str, Value], updates: Mapping[str, Value], kept: Mapping[str, tuple[Value, int]]
-) -> dict[str, Value]:
-    """Updates whose last step writes the state itself, in the commit: one elementwise kernel whose operands are the state, constants, and at most one
-    tensor that is kept for it, so that nothing is copied and no more memory lives."""
-    users: dict[int, int] = {}
-    for v in r.order:
-        for o in v.operands:
-            users[o.index] = users.get(o.index, 0) + 1
-    wanted = [v.index for v in (*chosen.values(), *updates.values())]
-    result: dict[str, Value] = {}
-    for name, u in updates.items():
-        if (
-            r.root[u.index] != u.index or u.index in r.static or u.index in r.arr or u.index in r.fixed
-            or users.get(u.index, 0) or wanted.count(u.index) > 1 or not u.op.elementwise or u.op in LOWERINGS
-            or not (isinstance(u.op.into, str) and u.op.into.startswith("np.") and u.op.into.count("(") == 1) or u.type != kept[name][0].type
-        ):
-            continue
-        others = 0
-        for o in u.operands:
-            base = r.root[o.index]
-            leaf = next((n for n, (w, _) in kept.items() if w.index == base), None)
-            if leaf == name:
-                if r.strides[o.index] is not None or o.type != u.type:
-                    break
-            elif leaf is not None:
-                if leaf in updates:
-                    break
-            elif base in r.static:
-                continue
-            elif base in r.arr or base in r.fixed:
-                break
-            else:
-                others += 1
-        else:
-            if others <= 1:
-                result[name] = u
-                for o in u.operands:
-                    r.last[r.root[o.index]] = FAR
-    return result
-
-
-def _commit(
-    r: Region, updates: Mapping[str, Value], kept: Mapping[str, tuple[Value, int]], in_place: Mapping[str, Value]
-) -> list[Commit]:
+def _commit(r: Region, split: Tail, updates: Mapping[str, Value], kept: Mapping[str, tuple[Value, int]]) -> list[Step]:
+    """The steps that write states and parameters: the tail, then copies."""
     b = r.b
     places = {w.index: name for name, (w, _) in kept.items()}
-    result: list[Commit] = []
+    tail = {v.index for v in split.tail}
+    copies: list[tuple[Value, int, int]] = []
     for name, u in updates.items():
-        target = kept[name][1]
-        if name in in_place:
-            operands = tuple([r.narrow(o, u.shape) if o.op is BROADCAST else r.array(o) for o in u.operands])
-            result.append(Commit(name, target, target, Step("op", operands, (target,), u, u.op, u.attrs)))
+        if name in split.in_place or u.index in tail:
             continue
         base = r.root[u.index]
-        if base in places:
-            if places[base] == name and r.strides[u.index] is None:
-                continue
-            if places[base] in updates:
-                slot = b.slots.take(u.type)
-                held = b.slot_array(slot, u.type)
-                r.emit("copy", (r.array(u),), (held,), u)
-                result.append(Commit(name, target, held))
-                continue
-        result.append(Commit(name, target, r.narrow(u, u.shape)))
-    # Those in place read nothing that another one writes, so any order is right; copies come last, in the order of the program.
-    return sorted(result, key=lambda c: c.step is None)
-
-
-__all__ = ["LOWERINGS", "Builder", "Region", "arg", "compile_plan", "scan"]
+        if places.get(base) == name and r.strides[u.index] is None:
+            continue
+        if places.get(base) in updates:
+            # The old value of a state that is itself written.
+            held = b.slot_array(b.slots.take(u.type), u.type)
+            r.emit("copy", (r.array(u),), (held,), u)
+            copies.append((u, held, kept[name][1]))
+        else:
+            copies.append((u, r.narrow(u, u.shape), kept[name][1]))
+    steps: list[Step] = []
+    b.blocks[0] = steps
+    r.run(len(split.rest))
+    for name, u in updates.items():
+        if u.index in tail and name not in split.in_place:
+            copies.append((u, r.narrow(u, u.shape), kept[name][1]))
+    for u, source, target in copies:
+        r.emit("copy", (source,), (target,), u)
+    return steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import is_
 from typing import Any
 
 from dfg.ir import Graph, Origin, Roots, Rules, Value
@@ -66,7 +67,7 @@ def copy_values(fresh: Graph, values: Sequence[Value], handlers: Mapping[Any, Ha
                     break
             fresh.rules = None if same else rules
             made = emit(op, operands, v.attrs, v.type)
-            if made.op is op and made.operands == operands:
+            if made.op is op and len(made.operands) == len(operands) and all(map(is_, made.operands, operands)):
                 plain.add(i)
         else:
             made = emit(op, operands, v.attrs, v.type)

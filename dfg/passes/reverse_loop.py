@@ -19,7 +19,7 @@ from dfg.ops.branch import loop_parts
 from dfg.ops.contract import LETTERS, canonical, split_subs
 from dfg.ops.leaf import arg
 from dfg.passes.cotangent import Cot, Pullback, settle
-from dfg.types import BOOL, TensorType
+from dfg.types import BOOL, TensorType, TupleType
 
 
 @dataclass(slots=True)
@@ -292,7 +292,7 @@ class _Step:
                 return OPS["trace"](y, index=self.body.inputs[k].index)
             return y.operands[k] if k < self.carries + self.xs else None
         old = self.copy.old.get(f.index)
-        if old is None or not f.operands or f.op.view or self._invariant(f):
+        if old is None or not f.operands or f.op.view or isinstance(f.type, TupleType) or self._invariant(f):
             return None
         for k, o in enumerate(self.body.outputs[self.carries :]):
             if o.index == old:
@@ -425,7 +425,9 @@ class _Side:
         if k is not None:
             return self.y.operands[k + 1]
         old = self.copy.old.get(f.index)
-        return None if old is None or not f.operands or f.op.view else OPS["trace"](self.y, index=self.offset + old)
+        if old is None or not f.operands or f.op.view or isinstance(f.type, TupleType):  # an inner loop is run again for what its reverse needs of it
+            return None
+        return OPS["trace"](self.y, index=self.offset + old)
 
     def take(self) -> list[Value]:
         """What the reverse body captures, as values of the outer graph."""

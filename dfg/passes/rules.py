@@ -6,7 +6,7 @@ operands and attributes of the value that is about to be emitted and gives an eq
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +23,7 @@ SIMPLIFY: Final = Rules()
 """The rules of each op, in the order in which they are tried."""
 
 
-def rule(*names: str, constant: bool = False) -> Any:
+def rule(*names: str, constant: bool = False) -> Callable[[Rule], Rule]:
     """Register a rule for ops; `constant`: one that needs a constant operand."""
 
     def register(f: Rule) -> Rule:

@@ -37,17 +37,24 @@ class Slots:
         self.extents: list[DimLike] = []
         self._extent: dict[DimLike, int] = {}
         self._of_type: dict[TensorType, int] = {}
+        self._of_object: dict[int, int] = {}
+        """Extents by the identity of a type, which most values share; `_alive` keeps these types from being another one's identity."""
+        self._alive: list[TensorType] = []
         self._bytes: list[int] = []
         self._holds: list[dict[int, None]] = []
         self._capacity: list[int] = []
-        self._free: list[tuple[int, int]] = []
-        self._same: dict[int, list[int]] = {}
-        """Free slots by the extent that they last held; an entry is stale where `_idle` says so."""
         self._idle: list[bool] = []
         self._last: list[int] = []
+        self._same: dict[int, list[int]] = {}
+        """Free slots by the extent that they last held, and by capacity; an entry is stale unless the slot is idle and still has that key."""
+        self._free: dict[int, list[int]] = {}
+        self._capacities: list[int] = []
 
     def extent(self, t: TensorType) -> int:
         """The number of a type's size in bytes among the different ones."""
+        k = self._of_object.get(id(t))
+        if k is not None:
+            return k
         k = self._of_type.get(t)
         if k is None:
             size = t.size * t.dtype.size
@@ -57,6 +64,8 @@ class Slots:
                 self.extents.append(size)
                 self._bytes.append(max(evaluate(size, self.hints), 1))
             self._of_type[t] = k
+        self._of_object[id(t)] = k
+        self._alive.append(t)
         return k
 
     def bytes(self, t: TensorType) -> int:
@@ -70,45 +79,63 @@ class Slots:
         while same:
             slot = same.pop()
             if self._idle[slot] and self._last[slot] == e:
-                self._claim(slot, e)
+                self._idle[slot] = False
                 return slot
-        size = self._bytes[e]
-        k = bisect_left(self._free, (size, -1))
-        slot = -1
-        if k < len(self._free) and self._free[k][0] <= max(2 * size, ALIGNMENT):
-            slot = self._free[k][1]
-        elif k > 0 and self._free[k - 1][0] * 2 >= size:
-            slot = self._free[k - 1][1]
+        slot = self._fitting(self._bytes[e])
         if slot < 0:
             slot = len(self._capacity)
-            self._capacity.append(size)
+            self._capacity.append(self._bytes[e])
             self._holds.append({e: None})
             self._idle.append(False)
             self._last.append(e)
             return slot
-        self._claim(slot, e)
-        return slot
-
-    def _claim(self, slot: int, e: int) -> None:
-        place = bisect_left(self._free, (self._capacity[slot], slot))
-        self._free.pop(place)
         self._idle[slot] = False
         self._last[slot] = e
         self._holds[slot][e] = None
         self._capacity[slot] = max(self._capacity[slot], self._bytes[e])
+        return slot
 
-    def hold(self, slot: int, t: TensorType) -> None:
-        """Let a taken slot hold a value of another type in place."""
-        e = self.extent(t)
-        self._holds[slot][e] = None
-        self._capacity[slot] = max(self._capacity[slot], self._bytes[e])
-        self._last[slot] = e
+    def _fitting(self, size: int) -> int:
+        """An idle slot of at most twice the size, else of at least half, else -1."""
+        caps = self._capacities
+        k = bisect_left(caps, size)
+        for j in range(k, len(caps)):
+            if caps[j] > max(2 * size, ALIGNMENT):
+                break
+            slot = self._pop(caps[j])
+            if slot >= 0:
+                return slot
+        for j in range(k - 1, -1, -1):
+            if caps[j] * 2 < size:
+                break
+            slot = self._pop(caps[j])
+            if slot >= 0:
+                return slot
+        return -1
+
+    def _pop(self, capacity: int) -> int:
+        stack = self._free[capacity]
+        while stack:
+            slot = stack.pop()
+            if self._idle[slot] and self._capacity[slot] == capacity:
+                return slot
+        return -1
 
     def release(self, slot: int) -> None:
         """The slot's value is dead."""
         self._idle[slot] = True
-        insort(self._free, (self._capacity[slot], slot))
-        self._same.setdefault(self._last[slot], []).append(slot)
+        capacity = self._capacity[slot]
+        stack = self._free.get(capacity)
+        if stack is None:
+            stack = self._free[capacity] = []
+            insort(self._capacities, capacity)
+        stack.append(slot)
+        e = self._last[slot]
+        same = self._same.get(e)
+        if same is None:
+            self._same[e] = [slot]
+        else:
+            same.append(slot)
 
     def finish(self) -> list[Slot]:
         return [Slot(tuple(h)) for h in self._holds]

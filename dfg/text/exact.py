@@ -18,8 +18,8 @@ broadcasts, pins, projections and bodies of loops are all written. What is not p
     v5 : (f64,) = scan_(v0, body="b1", length=n, carries=1, xs=0, reverse=false)
     output y
 
-A value is called by its first name, else by its index: `v7` (`v_7` if a name of the program looks like that). An op whose name is a word
-of the grammar has `_` behind it. The initial value of a parameter stands in its declaration even where it comes later. A constant of more than
+A value is called by its first name, else by its index: `v7` (`v_7` if a name of the program looks like that). An op or attribute whose name is a
+word of the grammar has `_` behind it. The initial value of a parameter stands in its declaration even where it comes later. A constant of more than
 64 elements goes into `arrays` if that is given, and prints as `load("constants.npz:c0")`.
 """
 
@@ -184,7 +184,7 @@ class _Printer:
             if spec.kind == "const":
                 parts.append(self.constant(v, value))
             elif spec.kind != "type":
-                parts.append(f"{spec.name}={self.attribute(value)}")
+                parts.append(f"{op_text(spec.name)}={self.attribute(value)}")
         typed = "" if isinstance(v.type, TupleType) and not v.type.items else f" : {type_text(v.type)}"
         return f"{text[v.index]}{typed} = {op_text(op.name)}({', '.join(parts)})"
 

@@ -17,349 +17,119 @@ recurses: not over deep graphs, nor over nested loops, whose bodies are written 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from dfg.diagnostics import InternalError
+from dfg.dims import Dim
 from dfg.dims import names as dim_names
 from dfg.ir import Graph, Subgraph, Value
-from dfg.text.forms import dim_text, dtyped, sizes, term_of, typed
-from dfg.text.term import Level, Term, as_float, atom
+from dfg.text.convert import dtyped, sizes, typed
+from dfg.text.scope import Scope, drive
+from dfg.text.term import as_float
 from dfg.text.words import name_is_plain
-from dfg.types import F32, F64, DType, TensorType
+from dfg.types import DTYPES, F32, F64, DType, TensorType
 
-LONG: Final = 100
-"""A longer text is bound to a name."""
-SHORT: Final = 24
-"""A text of at most this length is repeated rather than bound."""
-LARGE: Final = 64
-"""A constant of more elements goes into a file, where there is one."""
 LEAVES: Final = ("input", "param", "state")
-_IDENTIFIER: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
-_T_NAME: Final = re.compile(r"t\d+")
 
-Steps = Generator["_Scope", None, None]
 
 
 def readable(
-    graph: Graph, arrays: dict[str, np.ndarray] | None = None, file: str = "constants.npz", default_float: DType | None = None
+    graph: Graph,
+    arrays: dict[str, np.ndarray] | None = None,
+    file: str = "constants.npz",
+    default_float: DType | None = None,
+    source: Graph | None = None,
+    defaults: Mapping[str, Value] | None = None,
+    hints: Mapping[str, int] | None = None,
 ) -> str:
     """A program whose outputs, updates and initial values are those of the graph. With `arrays`, constants of more than 64 elements are put there
-    by key and print as `load("file:key")`. The default float is f32 if the graph has no f64, unless it is given."""
+    by key and print as `load("file:key")`. The default float is f32 if the graph has no f64, unless it is given. `source` is the graph that this one
+    was made from: passes drop an input that no value needs, but whose type binds a size, or a state that is only written; these are declared as in it.
+    `defaults` are the values of inputs that are not fed, `hints` the usual sizes."""
     hidden: frozenset[str] = frozenset()
+    wrapped: frozenset[str] = frozenset()
     while True:
         kept = dict(arrays) if arrays is not None else None
-        printer = _Program(graph, kept, file, default_float or _default_float(graph), hidden)
+        printer = Program(graph, source or graph, kept, file, default_float or _default_float(graph), hidden)
+        printer.defaults, printer.hints, printer.wrapped = defaults or {}, hints or {}, wrapped
         text = printer.run()
-        clash = printer.used & printer.bound
-        if printer.fixed & printer.used:
-            raise InternalError(f"the function `{min(printer.fixed & printer.used)}` is needed, and a declaration of that name hides it")
-        if clash <= hidden:
+        # A name that the program binds hides a function that the text calls: it is bound under another name. A declared name stays, and
+        # the function gets another name above it.
+        declared, bound = printer.used & printer.fixed, printer.used & printer.bound
+        if declared <= wrapped and bound <= hidden | printer.fixed:
             if arrays is not None and kept is not None:
                 arrays.update(kept)
             return text
-        # A name of the program hides a function that the text calls: print it under another name.
-        hidden |= clash
+        wrapped |= declared
+        hidden |= bound - printer.fixed
 
 
 def _default_float(graph: Graph) -> DType:
-    dtypes: set[DType] = set()
-    pending: list[Graph] = [graph]
-    seen: set[int] = set()
-    while pending:
-        g = pending.pop()
-        if id(g) in seen:
-            continue
-        seen.add(id(g))
-        for v in g.values:
-            if isinstance(v.type, TensorType):
-                dtypes.add(v.dtype)
-            pending.extend(a.graph for a in v.attrs if isinstance(a, Subgraph))
+    dtypes = {v.dtype for g in _graphs(graph) for v in g.values if isinstance(v.type, TensorType)}
     return F32 if F32 in dtypes and F64 not in dtypes else F64
 
 
-class _Scope:
-    """One graph being written into one block: what its values are called, and the lines so far. A form's `Writer`."""
-
-    def __init__(self, program: _Program, graph: Graph, depth: int, taken: Iterable[str]) -> None:
-        self.program = program
-        self.graph = graph
-        self.default_float = program.default_float
-        self.terms: dict[int, Term] = {}
-        self.bound: dict[int, str] = {}
-        """The names of values that have one."""
-        self.taken: set[str] = set(taken)
-        self.lines: list[str] = []
-        self.indent = "  " * depth
-        self.depth = depth
-        self.labels: dict[int, list[str]] = {}
-        for name, v in graph.names.items():
-            self.labels.setdefault(v.index, []).append(name)
-        self.wanted: dict[int, list[str]] = {}
-        self.projections: dict[int, list[Value]] = {}
-        self.preset: dict[int, Term] = {}
-        self.uses: list[int] = []
-        self.counter = 0
-
-    # --- what forms ask
-
-    def use(self, function: str) -> str:
-        self.program.used.add(function)
-        return function
-
-    def is_plain(self, v: Value) -> bool:
-        return v.index not in self.bound
-
-    def named(self, v: Value) -> str:
-        if v.index not in self.bound:
-            self.bind(v)
-        return self.bound[v.index]
-
-    # --- names
-
-    def fresh(self, hint: str | None = None) -> str:
-        if hint is not None and self.free(hint):
-            self.taken.add(hint)
-            return hint
-        while True:
-            self.counter += 1
-            name = f"t{self.counter}"
-            if self.free(name):
-                self.taken.add(name)
-                return name
-
-    def free(self, name: str) -> bool:
-        return name_is_plain(name) and name not in self.taken and name not in self.program.reserved and name not in self.program.hidden
-
-    def choose(self, v: Value) -> str:
-        """The name that a value is bound to: the program's first for it if it can be had."""
-        for name in self.labels.get(v.index, ()):
-            if name_is_plain(name) and name not in self.taken and name not in self.program.hidden and self.may_bind(name, v):
-                self.taken.add(name)
-                return name
-        for name in self.labels.get(v.index, ()):
-            if name in self.program.hidden and self.free(f"{name}_"):
-                self.taken.add(f"{name}_")
-                return f"{name}_"
-        return self.fresh(self.graph.hints.get(v.index))
-
-    def may_bind(self, name: str, v: Value) -> bool:
-        """No name of a size or of another output."""
-        return name not in self.program.dims and (self.depth > 0 or self.graph.roots.outputs.get(name, v) is v)
-
-    def bind(self, v: Value, term: Term | None = None) -> None:
-        """Write `name = …` for a value now."""
-        made = term or typed(self, v)
-        name = self.choose(v)
-        self.line(f"{name} = {made.text}")
-        self.remember(v, name, made.static)
-
-    def remember(self, v: Value, name: str, static: bool = False) -> None:
-        self.bound[v.index] = name
-        self.program.bound.add(name)
-        self.terms[v.index] = atom(name, v.dtype, v.shape, static)
-
-    def aliases(self, v: Value) -> None:
-        """Further names of the program for a value that is bound."""
-        for name in self.labels.get(v.index, ()):
-            if name != self.bound.get(v.index) and name not in self.taken and name not in self.program.hidden and name_is_plain(name) and (
-                    self.may_bind(name, v)):
-                self.taken.add(name)
-                self.program.bound.add(name)
-                self.line(f"{name} = {self.bound[v.index]}")
-
-    def line(self, text: str) -> None:
-        self.lines.append(self.indent + text)
-
-    # --- values
-
-    def prepare(self, roots: Sequence[Value]) -> list[Value]:
-        """The values that `roots` need; counts the places where each is written if it is written where it is used."""
-        live = self.graph.live(roots)
-        self.uses = [0] * len(self.graph.values)
-        for r in roots:
-            self.uses[r.index] += 1
-        for v in reversed(live):
-            if v.op.name in ("part", "trace"):
-                self.projections.setdefault(v.operands[0].index, []).append(v)
-            passes = self.uses[v.index] if self.transparent(v) else 1
-            for o in v.operands:
-                self.uses[o.index] += passes
-        return live
-
-    def transparent(self, v: Value) -> bool:
-        """Whether a value is usually no text of its own."""
-        return v.op.name == "broadcast" or (v.op.name == "cast" and v.index in self.graph.casts)
-
-    def emit(self, v: Value) -> Steps:
-        """Give a value its term, and a name if it needs one."""
-        name = v.op.name
-        if v.index in self.terms:
-            pass
-        elif v.index in self.preset:
-            self.terms[v.index] = self.preset.pop(v.index)
-        elif name == "scan":
-            yield from self.scan(v)
-            return
-        elif name in ("vjp", "jacobian"):
-            return  # written for each target where its part is used
-        elif not isinstance(v.type, TensorType):
-            self.several(v)
-            return
-        elif name == "constant" and self.program.arrays is not None and v.attrs[0].array.size > LARGE:
-            self.program.load(v, self)
-        elif name == "pin":
-            self.terms[v.index] = typed(self, v.operands[0])
-            self.bind(v, self.terms[v.index])
-        else:
-            self.terms[v.index] = term_of(self, v)
-        if v.index not in self.bound and self.must_bind(v):
-            term = self.terms[v.index]
-            if v.index in self.labels or term.dtype is None:
-                self.bind(v)
-            else:  # a helper keeps the loose shape: it is stretched where it is used
-                text_name = self.fresh(self.graph.hints.get(v.index))
-                self.line(f"{text_name} = {term.text}")
-                self.bound[v.index] = text_name
-                self.program.bound.add(text_name)
-                self.terms[v.index] = atom(text_name, term.dtype, term.shape, term.static)
-        if v.index in self.bound:
-            self.aliases(v)
-
-    def must_bind(self, v: Value) -> bool:
-        if v.index in self.wanted:
-            return False  # an output binds it
-        if v.index in self.labels and v.op.name != "arg":
-            return any(name_is_plain(name) for name in self.labels[v.index])
-        term = self.terms[v.index]
-        if term.level is Level.ATOM and len(term.text) <= SHORT:
-            return False
-        size = len(term.text)
-        return size > LONG or (size > SHORT and self.uses[v.index] > 1)
-
-    def several(self, v: Value) -> None:
-        """An op with several results, by the call of its function: `q, r = qr(x)`."""
-        from dfg.text.forms import call_text
-
-        text = call_text(self, v)
-        parts = {p.attrs[0]: p for p in self.projections.get(v.index, ()) if p.op.name == "part"}
-        targets = []
-        for k in range(len(v.type.items)):
-            if k in parts:
-                name = self.choose(parts[k])
-                self.remember(parts[k], name)
-                targets.append(name)
-            else:
-                targets.append("_")
-        self.line(f"{', '.join(targets)} = {text}")
-
-    # --- loops
-
-    def scan(self, v: Value) -> Steps:
-        """`a, b = scan x_t in xs carry h = h0 { … }`. What is traced is yielded as well; a loop that runs backwards goes through flipped tensors."""
-        body, length, carries, xs, reverse = v.attrs
-        graph = body.graph
-        used = sorted(self.projections.get(v.index, ()), key=lambda p: (p.op.name != "part", p.attrs[0]))
-        finals = {p.attrs[0]: p for p in used if p.op.name == "part" and p.attrs[0] < carries}
-        stacks = [p for p in used if not (p.op.name == "part" and p.attrs[0] < carries)]
-        yielded = [body.outputs[p.attrs[0]] if p.op.name == "part" else graph.values[p.attrs[0]] for p in stacks]
-
-        inner = _Scope(self.program, graph, self.depth + 1, ())
-        captured: list[Term] = []
-        for o in v.operands[carries + xs :]:
-            t = self.terms[o.index]
-            if t.level is not Level.ATOM or len(t.text) > SHORT:
-                self.named(o)
-                t = self.terms[o.index]
-            captured.append(t)
-        seen = {word for t in captured for word in _IDENTIFIER.findall(t.text)}
-        inner.taken |= seen | self.program.dims
-        for a, t in zip(body.inputs[carries + xs :], captured, strict=True):
-            inner.terms[a.index] = t
-            inner.bound[a.index] = t.text
-            inner.labels.pop(a.index, None)
-        starts = [typed(self, o).at(Level.OR) for o in v.operands[:carries]]
-        through = [typed(self, o).text for o in v.operands[carries : carries + xs]]
-        if reverse:
-            through = [f"{self.use('flip')}({text}, axis=0)" for text in through]
-        if not xs:
-            through = [f"{self.use('arange')}({dim_text(self, length).text})"]
-        heads = []
-        for k, a in enumerate(body.inputs[: carries + xs]):
-            hint = None if k < carries or self.terms[v.operands[k].index].level is not Level.ATOM else f"{self.terms[v.operands[k].index].text}_t"
-            name = inner.choose(a) if a.index in inner.labels else inner.fresh(hint)
-            inner.remember(a, name)
-            heads.append(name)
-        carry_names, x_names = heads[:carries], heads[carries:] or [inner.fresh()]
-        inner.finish_with = (list(body.outputs[:carries]), yielded, carry_names)
-        yield inner
-
-        names = [("_" if k not in finals else self.choose(finals[k])) for k in range(carries)]
-        for k, p in finals.items():
-            self.remember(p, names[k])
-        flips = []
-        for p in stacks:
-            if reverse:
-                name = self.fresh()
-                flips.append((p, name))
-            else:
-                name = self.choose(p)
-                self.remember(p, name)
-            names.append(name)
-        head = f"scan {', '.join(x_names)} in {', '.join(through)}"
-        if carries:
-            head += " carry " + ", ".join([f"{name} = {start}" for name, start in zip(carry_names, starts, strict=True)])
-        self.line(f"{', '.join(names)} = {head} {{")
-        self.lines += inner.lines
-        self.line("}")
-        for p, name in flips:
-            self.preset[p.index] = Term(f"{self.use('flip')}({name}, axis=0)", Level.POST, p.dtype, p.shape)
-
-    finish_with: tuple[list[Value], list[Value], list[str]]
-
-    def body(self) -> Steps:
-        """Write the body of a loop: its values, then the carries for the next step and what is yielded. A carry's name is its old value until its line, so
-        what still needs the old one comes before."""
-        nexts, yielded, carried = self.finish_with
-        for v in self.prepare([*nexts, *yielded]):
-            yield from self.emit(v)
-        if not carried:
-            self.line(f"yield {', '.join([typed(self, y).text for y in yielded])}")
-            return
-        texts: list[str | None] = []
-        for y in yielded:
-            if any(y is n for n in nexts):
-                texts.append(None)
-                continue
-            t = typed(self, y)
-            if t.level is not Level.ATOM or not t.shape == y.shape or t.text in carried:
-                name = self.fresh()
-                self.line(f"{name} = {t.text}")
-                t = atom(name, y.dtype, y.shape)
-            texts.append(t.text)
-        updates = []
-        for k, n in enumerate(nexts):
-            text = typed(self, n).text
-            if k and not set(carried[:k]).isdisjoint(_IDENTIFIER.findall(text)):
-                name = self.fresh()
-                self.line(f"{name} = {text}")
-                text = name
-            updates.append(f"{carried[k]} = {text}")
-        for u in updates:
-            self.line(u)
-        if yielded:
-            first = {id(n): carried[k] for k, n in reversed(list(enumerate(nexts)))}
-            self.line(f"yield {', '.join([t if t is not None else first[id(y)] for t, y in zip(texts, yielded, strict=True)])}")
+@dataclass(frozen=True, slots=True)
+class _Declaration:
+    kind: str
+    name: str
+    type: TensorType
 
 
-class _Program:
+def _declared(v: Value) -> bool:
+    return v.op.leaf and v.op.name in LEAVES
+
+
+def _static(value: object) -> str:
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _nothing(t: TensorType) -> str:
+    return "false" if t.dtype.kind == "bool" else "0"
+
+
+def _graphs(graph: Graph) -> list[Graph]:
+    """A graph and the graphs of all bodies in it, each once."""
+    found: dict[int, Graph] = {}
+    pending = [graph]
+    while pending:
+        g = pending.pop()
+        if id(g) not in found:
+            found[id(g)] = g
+            pending.extend(a.graph for v in g.values for a in v.attrs if isinstance(a, Subgraph))
+    return list(found.values())
+
+
+def _used_sizes(graph: Graph) -> set[str]:
+    """The names of sizes that types and attributes mention."""
+    found: set[str] = set()
+    for g in _graphs(graph):
+        for v in g.values:
+            if isinstance(v.type, TensorType):
+                for d in v.type.shape:
+                    found |= dim_names(d)
+            for a in v.attrs:
+                if isinstance(a, Dim):
+                    found |= dim_names(a)
+                elif isinstance(a, tuple):
+                    for d in a:
+                        if isinstance(d, Dim):
+                            found |= dim_names(d)
+    return found
+
+
+class Program:
     """One printing of a whole graph. `hidden` are names of the program that must not be bound, because they hide functions that the text calls."""
 
-    def __init__(self, graph: Graph, arrays: dict[str, np.ndarray] | None, file: str, default_float: DType, hidden: frozenset[str]) -> None:
+    def __init__(
+        self, graph: Graph, source: Graph, arrays: dict[str, np.ndarray] | None, file: str, default_float: DType, hidden: frozenset[str]
+    ) -> None:
         self.graph = graph
+        self.source = source
         self.arrays = arrays
         self.file = file
         self.default_float = default_float
@@ -371,94 +141,169 @@ class _Program:
         self.dims: set[str] = set()
         self.reserved: set[str] = set()
         """The names that the program gives: helpers take others."""
+        self.defaults: Mapping[str, Value] = {}
+        self.hints: Mapping[str, int] = {}
+        self.wrapped: frozenset[str] = frozenset()
+        """Functions that a declared name hides."""
         self.constants: list[str] = []
+        self.definitions: list[str] = []
+
+    def function_name(self) -> str:
+        """A name for a function, which no value has."""
+        k = sum(1 for line in self.definitions if line.startswith("def "))
+        while True:
+            k += 1
+            name = f"rule{k}"
+            if name not in self.reserved and name not in self.fixed:
+                self.reserved.add(name)
+                return name
+
+    def other_name(self, function: str) -> str:
+        name = f"{function}_"
+        while name in self.reserved or name in self.fixed:
+            name += "_"
+        return name
+
+    def wrappers(self) -> list[str]:
+        """Definitions above everything, where no declaration hides what they call."""
+        from dfg.ops.surface import FUNCTIONS
+
+        lines = []
+        for name in sorted(self.wrapped):
+            function = FUNCTIONS.get(name)
+            parameters = list(function.signature.parameters.values()) if function is not None else []
+            if name in ("inf", "nan"):
+                lines.append(f"const {self.other_name(name)} = {name}")
+            elif name in DTYPES:
+                lines.append(f"def {self.other_name(name)}(x) = {name}(x)")
+            elif function is None or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+                raise InternalError(f"`{name}` is needed, and a declaration of that name hides it: rename the declaration")
+            else:
+                head = ", ".join([p.name if p.default is p.empty else f"{p.name} = {_static(p.default)}" for p in parameters])
+                given = ", ".join([p.name if p.default is p.empty else f"{p.name}={p.name}" for p in parameters])
+                lines.append(f"def {self.other_name(name)}({head}) = {name}({given})")
+        return lines
+
+    def default(self, name: str) -> str:
+        """The value of an input that is not fed, written where it is declared."""
+        value = self.defaults[name]
+        printer = Program(value.graph, value.graph, None, self.file, self.default_float, self.hidden)
+        top = Scope(printer, value.graph, 0, ())
+        top.inline = True
+        for u in top.prepare([value]):
+            drive(top, u)
+        self.used |= printer.used
+        return printer.initial(top, value, value.type)
 
     def run(self) -> str:
         graph = self.graph
-        leaves = [v for v in graph.values if v.op.leaf and v.op.name in LEAVES]
-        for v in leaves:
-            for d in v.shape:
-                self.dims |= dim_names(d)
-        pending: list[Graph] = [graph]
-        visited: set[int] = set()
-        while pending:
-            g = pending.pop()
-            if id(g) in visited:
-                continue
-            visited.add(id(g))
-            self.reserved |= set(g.names)
-            pending.extend(a.graph for v in g.values for a in v.attrs if isinstance(a, Subgraph))
         roots = graph.roots
+        own = {v.attrs[0]: v for v in graph.values if _declared(v)}
+        leaves = self.declared(own)
+        for d in leaves:
+            for size in d.type.shape:
+                self.dims |= dim_names(size)
+        for g in _graphs(graph):
+            self.reserved |= set(g.names)
         self.reserved |= {*roots.outputs, *self.dims}
-        self.fixed = {*(v.attrs[0] for v in leaves), *self.dims}
-        top = _Scope(self, graph, 0, [*(v.attrs[0] for v in leaves), *self.dims])
+        self.fixed = {*(d.name for d in leaves), *self.dims}
+        top = Scope(self, graph, 0, self.fixed)
         lines = [f"default {self.default_float}"] if self.default_float is not F64 else []
+        lines += self.wrappers()
+        lines += [f"dim {name} ~ {size}" for name, size in self.hints.items() if name in self.dims]
         lines += [f"dim {f}" for f in graph.facts.declared if dim_names(f.lhs) | dim_names(f.rhs) <= self.dims]
-        for v in leaves:
-            top.remember(v, v.attrs[0])
-            top.labels[v.index] = [n for n in top.labels.get(v.index, ()) if n != v.attrs[0]]
-            if not top.labels[v.index]:
-                del top.labels[v.index]
+        for name, v in own.items():
+            top.remember(v, name)
+            others = [n for n in top.labels.pop(v.index, ()) if n != name]
+            if others:
+                top.labels[v.index] = others
         live = top.prepare(roots.values())
-        self.declare(top, [v for v in leaves if v.op.name == "input"])
+        self.declare(top, [d for d in leaves if d.kind == "input" and d.name not in roots.initials])
         initial = {v.index for v in graph.live(roots.initials.values())}
-        for v in self.learnable(leaves):
-            need = roots.initials.get(v.attrs[0])
-            for u in graph.live([need]) if need is not None else ():
-                if u.index not in top.terms and u.index not in top.bound:
-                    drive(top, u)
-            self.declare(top, [v])
-        for v in leaves:
+        for d in self.learnable([d for d in leaves if d.kind != "input" or d.name in roots.initials], own):
+            first = roots.initials.get(d.name)
+            for u in graph.live([first]) if first is not None else ():
+                drive(top, u)
+            self.declare(top, [d])
+        declared = len(top.lines)
+        for v in own.values():
             top.aliases(v)
-        wanted = self.exports(top, initial)
+        outputs = self.exports(top, initial)
         for v in live:
             drive(top, v)
-        self.finish(top, wanted)
-        return "\n".join([*lines, *self.constants, *top.lines]) + "\n"
+        self.finish(top, outputs)
+        return "\n".join([*lines, *self.constants, *top.lines[:declared], *self.definitions, *top.lines[declared:]]) + "\n"
 
-    def learnable(self, leaves: list[Value]) -> list[Value]:
-        """Parameters and states, each behind those that its initial value reads."""
-        todo = [v for v in leaves if v.op.name != "input"]
+    def declared(self, own: dict[str, Value]) -> list[_Declaration]:
+        """The declarations: the leaves of the graph, the targets of updates, and what else of the source binds a size that is used."""
+        roots = self.graph.roots
+        source = {v.attrs[0]: v for v in self.source.values if _declared(v)} if self.source is not self.graph else own
+        chosen = dict.fromkeys([*own, *roots.updates])
+        bound = {str(d) for name in chosen if name in own or name in source for d in {**source, **own}[name].shape}
+        missing = _used_sizes(self.graph) - bound
+        for name, v in source.items():
+            binds = {str(d) for d in v.shape} & missing
+            if binds and name not in chosen:
+                chosen[name] = None
+                missing -= binds
+        rank = {name: k for k, name in enumerate([*source, *own])}
+        made = []
+        for name in sorted(chosen, key=lambda n: rank.get(n, len(rank))):
+            leaf = own.get(name, source.get(name))
+            value = leaf if leaf is not None else roots.initials.get(name, roots.updates.get(name))
+            assert value is not None
+            made.append(_Declaration(leaf.op.name if leaf is not None else "state", name, value.type))
+        return made
+
+    def learnable(self, todo: list[_Declaration], own: dict[str, Value]) -> list[_Declaration]:
+        """Declarations with initial values, each behind those that its initial value reads."""
         initials = self.graph.roots.initials
-        reads = {v.index: {u.index for u in self.graph.live([initials[v.attrs[0]]]) if u.op.leaf and u.op.name in LEAVES} - {v.index}
-                 for v in todo if v.attrs[0] in initials}
-        done: list[Value] = []
-        placed = {v.index for v in leaves if v.op.name == "input"}
+        names = {d.name for d in todo}
+        reads = {
+            d.name: {v.attrs[0] for v in self.graph.live([initials[d.name]]) if _declared(v)} & names - {d.name}
+            for d in todo
+            if d.name in initials
+        }
+        done: list[_Declaration] = []
+        placed: set[str] = set()
         while todo:
-            ready = [v for v in todo if reads.get(v.index, set()) <= placed]
+            ready = [d for d in todo if reads.get(d.name, set()) <= placed]
             if not ready:
                 raise InternalError("initial values read each other")
             done += ready
-            placed |= {v.index for v in ready}
-            todo = [v for v in todo if v.index not in placed]
+            placed |= {d.name for d in ready}
+            todo = [d for d in todo if d.name not in placed]
         return done
 
-    def declare(self, top: _Scope, leaves: list[Value]) -> None:
-        initials = self.graph.roots.initials
+    def declare(self, top: Scope, todo: list[_Declaration]) -> None:
+        """The lines of declarations; inputs of one type that stand together share one."""
         k = 0
-        while k < len(leaves):
-            v = leaves[k]
-            same = [v]
-            if v.op.name == "input" and v.attrs[0] not in initials:
-                while k + len(same) < len(leaves) and leaves[k + len(same)].type == v.type and leaves[k + len(same)].attrs[0] not in initials:
-                    same.append(leaves[k + len(same)])
-            k += len(same)
-            first = initials.get(v.attrs[0])
-            tail = f" = {self.initial(top, first, v)}" if first is not None else "" if v.op.name == "input" else f" = {self.nothing(v)}"
-            top.line(f"{v.op.name} {', '.join([u.attrs[0] for u in same])} : {v.dtype}{_shape(top, v)}{tail}")
+        while k < len(todo):
+            d = todo[k]
+            first = self.graph.roots.initials.get(d.name)
+            same = 1
+            if first is not None:
+                tail = f" = {self.initial(top, first, d.type)}"
+            elif d.name in self.defaults:
+                tail = f" = {self.default(d.name)}"
+            elif d.kind != "input":
+                tail = f" = {_nothing(d.type)}"
+            else:
+                tail = ""
+                while k + same < len(todo) and todo[k + same].type == d.type and todo[k + same].name not in self.defaults:
+                    same += 1
+            shape = sizes(top, d.type.shape) if d.type.shape else ""
+            top.line(f"{d.kind} {', '.join([x.name for x in todo[k : k + same]])} : {d.type.dtype}{shape}{tail}")
+            k += same
 
-    def initial(self, top: _Scope, first: Value, leaf: Value) -> str:
+    def initial(self, top: Scope, first: Value, declared: TensorType) -> str:
         """An initial value: it stretches to the declared shape, and a literal has the declared dtype."""
         t = top.terms[first.index]
         if t.dtype is None and t.array is not None and t.array.ndim == 0:
             return as_float(t).text
-        t = dtyped(top, t, leaf.dtype) if first.dtype is leaf.dtype else typed(top, first)
-        return t.text
+        return dtyped(top, t, declared.dtype).text if first.dtype is declared.dtype else typed(top, first).text
 
-    def nothing(self, v: Value) -> str:
-        return "false" if v.dtype.kind == "bool" else "0"
-
-    def exports(self, top: _Scope, initial: set[int]) -> list[tuple[str, Value]]:
+    def exports(self, top: Scope, initial: set[int]) -> list[tuple[str, Value]]:
         """The outputs; those that nothing else needs are written where they are exported."""
         outputs = list(self.graph.roots.outputs.items())
         count: dict[int, int] = {}
@@ -471,10 +316,15 @@ class _Program:
                 top.wanted.setdefault(v.index, []).append(name)
         return outputs
 
-    def finish(self, top: _Scope, outputs: list[tuple[str, Value]]) -> None:
-        """The outputs, in order, then the updates."""
+    def finish(self, top: Scope, outputs: list[tuple[str, Value]]) -> None:
+        """The outputs, in order, then the updates. An output that hides a function is exported when everything is computed."""
+        if any(name in self.hidden for name, _ in outputs):
+            for root in [*(v for _, v in outputs), *self.graph.roots.updates.values()]:
+                if root.index not in top.bound:
+                    top.bind(root)
         pending: list[str] = []
-        for name, v in [*outputs, ("", None)]:
+        ends: list[tuple[str, Value | None]] = [*outputs, ("", None)]
+        for name, v in ends:
             if v is not None and not name_is_plain(name):
                 raise InternalError(f"the output {name!r} cannot be written: rename it")
             if v is not None and top.bound.get(v.index) == name:
@@ -489,10 +339,10 @@ class _Program:
                 self.bound.add(name)
                 if v.index not in top.bound:
                     top.remember(v, name)
-        for name, v in self.graph.roots.updates.items():
-            top.line(f"update {name} = {typed(top, v).text}")
+        for name, new in self.graph.roots.updates.items():
+            top.line(f"update {name} = {typed(top, new).text}")
 
-    def load(self, v: Value, scope: _Scope) -> None:
+    def load(self, v: Value, scope: Scope) -> None:
         """A large constant, from a file beside the text."""
         assert self.arrays is not None
         array = v.attrs[0].array
@@ -507,15 +357,3 @@ class _Program:
 
 def _shape(scope: Any, v: Value) -> str:
     return sizes(scope, v.shape) if v.shape else ""
-
-
-def drive(scope: _Scope, v: Value) -> None:
-    """Emit a value, and the bodies that it holds, whatever their depth."""
-    stack: list[Steps] = [scope.emit(v)]
-    while stack:
-        try:
-            inner = next(stack[-1])
-        except StopIteration:
-            stack.pop()
-        else:
-            stack.append(inner.body())

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def constant_term(array: np.ndarray, dtype: DType, written: str | None) -> Term:
     return Term(text, Level.SIGN if text.startswith("-") else Level.ATOM, None, (), kind, True, array)
 
 
-def scalar_text(value: np.generic) -> str:
+def scalar_text(value: Any) -> str:
     """A number as a program writes it; all NaN are one value there. The least i64 has no literal."""
     if value.dtype.kind == "f" and value != value:
         return "nan"

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from dfg.dims import DimLike
-from dfg.types import TupleType, Type, from_numpy
+from dfg.types import TupleType, Type, from_numpy, rounds_once
 
 RESERVED: Final = frozenset(
     ["and", "or", "not", "true", "false", "none", "if", "else", "for", "in", "while", "scan", "carry", "yield", "with", "def", "use", "input", "param", "state", "const", "output", "update", "dim", "default", "test"]
@@ -73,12 +73,12 @@ def elements(array: np.ndarray) -> str:
 
 def same_number(text: str, array: np.ndarray) -> bool:
     """Whether `text`, as a program wrote it, is exactly the scalar `array`."""
-    if array.ndim or PLAIN_NUMBER.fullmatch(text) is None:
+    if array.ndim or array.dtype.kind == "b" or PLAIN_NUMBER.fullmatch(text) is None:
         return False
     with np.errstate(over="ignore"):
         try:
             plain = text.replace("_", "")
-            value = int(plain) if array.dtype.kind in "iu" else float(plain)
+            value = int(plain) if array.dtype.kind in "iu" else float(plain) if array.dtype.itemsize == 8 else rounds_once(plain, float(plain))
             made = np.asarray(value).astype(array.dtype) if array.dtype.kind == "f" else np.asarray(value, array.dtype)
         except (ValueError, OverflowError):
             return False

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dfg.codegen.interpret import interpret
+from dfg.dims import evaluate as evaluate_dim
 from dfg.dims import parse_dim
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPS, Case, NoGradient, Op, full, make_constant, project
@@ -124,7 +125,7 @@ def _weighted(g: Graph, outs: Sequence[Value], rng: np.random.Generator) -> Valu
     total: Value | None = None
     for o in outs:
         if o.dtype.floating:
-            term = o * make_constant(g, rng.normal(size=[int(d) for d in o.shape]), o.dtype)
+            term = o * make_constant(g, rng.normal(size=[evaluate_dim(d, {}) for d in o.shape]), o.dtype)
             term = OPS["sum"](term, axes=tuple(range(term.rank))) if term.rank else term
             total = term if total is None else total + term
     assert total is not None

@@ -116,8 +116,8 @@ def test_every_sign_of_the_grammar_is_known_to_the_lexer() -> None:
         if terminal.pattern.type == "str":
             text = terminal.pattern.value
             assert text in known.signs or text in known.reserved or text in known.special, text
-    language = "and or not true false none if else for in while scan carry yield with def use input param state const output update dim default test"
-    assert set(known.reserved) == set(language.split())
+    words = "and or not true false none if else for in while scan carry yield with def use input param state const output update dim default test"
+    assert set(known.reserved) == set(words.split())
 
 
 def test_tables_come_from_the_cache_without_lark(tmp_path: Path) -> None:
@@ -187,7 +187,8 @@ def test_loops_and_branches() -> None:
 
 
 def test_calls_indices_records() -> None:
-    assert shape(value("f(a, k=1)")) == ("Call", ("Name", "f"), (("Name", "a"),), (("Kwarg", ("Name", "k"), ("Number", "1", "integer", 1)),), ())
+    one = ("Number", "1", "integer", 1)
+    assert shape(value("f(a, k=1)")) == ("Call", ("Name", "f"), (("Name", "a"),), (("Kwarg", ("Name", "k"), one),), ())
     assert shape(value("sum(j, k: A)")) == ("Call", ("Name", "sum"), (("Name", "A"),), (), (("Name", "j"), ("Name", "k")))
     assert shape(value("x[1:, ..., newaxis, i]")) == (
         "Index", ("Name", "x"),
@@ -203,7 +204,8 @@ def test_calls_indices_records() -> None:
 
 
 def test_tests() -> None:
-    found = tree('test error "x" { run 2\n run\n run = 3\n gradcheck l wrt a.b, c\n a ~= b within 1e-3\n a == b\n group = 1\n within = max\n}\n').statements[0]
+    lines = ["run 2", "run", "run = 3", "gradcheck l wrt a.b, c", "a ~= b within 1e-3", "a == b", "group = 1", "within = max"]
+    found = tree('test error "x" { ' + "\n".join(lines) + "\n}\n").statements[0]
     assert isinstance(found, s.Test)
     assert found.error
     assert [type(item).__name__ for item in found.body.statements] == [

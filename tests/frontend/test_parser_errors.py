@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfg.diagnostics import Diagnostic, Sink
+from dfg.diagnostics.catalogue.syntax import CODES as catalogue
 from dfg.frontend import syntax, tables
 from dfg.frontend.lexer import MAX_ERRORS, lex
 from dfg.frontend.parser import parse
@@ -163,7 +164,7 @@ def test_slips(text: str, code: str, pointed: str, repaired: str | None) -> None
 
 @pytest.mark.parametrize("row", SLIPS, ids=[repr(row[0][:40]) for row in SLIPS])
 def test_a_slip_hides_nothing_else(row: tuple[str, str, str, str | None]) -> None:
-    text, code, _, repaired = row
+    text, _, _, repaired = row
     if "never closed" in errors(text)[0].message and repaired is None:
         return
     alone = errors(text)
@@ -227,7 +228,8 @@ def test_a_number_too_long() -> None:
 # Whatever text
 
 SIGNS = [*tables.SIGNS, "\n", "\r\n", " ", "\t", ";", "'", '"', '"""', "\\", "^", "&&", "!", "?", "$", "#", "\0", "\ufeff", "≤", "é", "x", "1", "2x",
-         "if ", "else ", "elif ", "for ", "in ", "scan ", "carry ", "while ", "max ", "with ", "def ", "return ", "lambda ", "input ", "param ",
+         "if ", "else ", "elif ", "for ", "in ", "scan ", "carry ", "while ", "max ", "with ", "def ", "return ", "lambda ", "input ",
+         "param ",
          "state ", "yield ", "output ", "update ", "use ", "test ", "run ", "gradcheck ", "wrt ", "vjp", "within ", "import ", "group ", "True", "-="]
 
 
@@ -287,10 +289,20 @@ def test_one_wrong_statement_spoils_no_other(path: Path, data: st.DataObject) ->
     sink = Sink()
     whole = parse(Source("a.dfg", text), sink)
     at = data.draw(st.sampled_from(whole.statements)).start
-    wrong = data.draw(st.sampled_from(["y = * 2\n", "y = a b c\n", "y = 1 +\n\n", "y = f(a,, b)\n", "output\n", "a.b. = 2\n", "y = x[1:2:3:4]\n"]))
+    wrongs = ["y = * 2\n", "y = a b c\n", "y = 1 +\n\n", "y = f(a,, b)\n", "output\n", "a.b. = 2\n", "y = x[1:2:3:4]\n"]
+    wrong = data.draw(st.sampled_from(wrongs))
     sink = Sink()
     found = parse(Source("a.dfg", text[:at] + wrong + text[at:]), sink)
     assert sink.items
     kept = [item for item in found.statements if item.start < at or item.start >= at + len(wrong)]
     assert len(kept) == len(whole.statements)
     assert all(syntax.same(a, b) for a, b in zip(kept, whole.statements, strict=True))
+
+
+@pytest.mark.parametrize("code", sorted(catalogue))
+def test_the_pages_of_the_table(code: str) -> None:
+    """What `dfg explain CODE` shows gives that code, and nothing when repaired."""
+    entry = catalogue[code]
+    if entry.kind == "program":
+        assert {item.code for item in errors(entry.failing)} == {code}
+        assert not errors(entry.repaired)

@@ -11,7 +11,7 @@ from dfg.codegen.interpret import interpret
 from dfg.ir import Graph, Value, seal
 from dfg.ops.base import OPS, project
 from dfg.ops.calculus import emit_grad
-from dfg.ops.functions import matmul
+from dfg.ops.functions.products import matmul
 from dfg.ops.leaf import arg
 from dfg.ops.surface import Surface
 from dfg.passes.manager import PIPELINE, run_pipeline

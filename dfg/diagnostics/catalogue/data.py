@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dfg.diagnostics.catalogue import Code, run
+from dfg.diagnostics.catalogue import Code, run, shown
 
 _SUM = """
     input x : f64[3]
@@ -34,6 +34,66 @@ CODES: dict[str, Code] = {
         _SUM,
         ("--input", "x=[1, 2]"),
         _GIVEN,
+    ),
+    "unmet-size": run(
+        "sizes for which a declared fact or a needed inequality does not hold",
+        """`dim` lines state facts about sizes, and operations need some (a slice must lie inside its axis); those that cannot be proved while
+        compiling are checked when sizes arrive, before anything is computed. `dfg check --asserts` lists them.""",
+        """
+        input x : f64[n]
+        dim n >= 3
+        output y = sum(x[:3])
+        """,
+        ("--input", "x=[1, 2]"),
+        ("--input", "x=[1, 2, 3]"),
+    ),
+    "size-fixed": shown(
+        "another size than a parameter or state was made with",
+        """A parameter or state whose shape has a dim is made at the first run, and keeps that size from then on. `reset()` forgets the
+        values; the next run makes them anew.""",
+        """
+        # fn(x=zeros of [3]), then fn(x=zeros of [4])
+        input x : f64[n]
+        state seen : f64[n] = 0
+        update seen = seen + x
+        """,
+        """
+        # fn(x=zeros of [3]), then fn.reset(), then fn(x=zeros of [4])
+        input x : f64[n]
+        state seen : f64[n] = 0
+        update seen = seen + x
+        """,
+    ),
+    "bad-output": shown(
+        "an array that an output cannot be written to",
+        "`raw` writes into the arrays of the caller: one for each output, of exactly its dtype and shape, writable, each another array.",
+        "# fn.raw(x, out=np.empty(3, 'f4'))\ninput x : f64[3]\noutput y = exp(x)",
+        "# fn.raw(x, out=np.empty(3, 'f8'))\ninput x : f64[3]\noutput y = exp(x)",
+    ),
+    "unset": shown(
+        "a parameter or state without a value",
+        "It has no initial value and none was bound. `bind(w=array)` gives one that shares memory with the array, `params` sets a copy.",
+        "# fn(x=x)\nparam w : f64[3]\ninput x : f64[3]\noutput y = sum(w * x)",
+        "# fn.params['w'] = [1, 2, 3], then fn(x=x)\nparam w : f64[3]\ninput x : f64[3]\noutput y = sum(w * x)",
+    ),
+    "overlap": shown(
+        "arrays of two parameters that share memory",
+        "An update of one would change the other. `bind` takes arrays that do not overlap.",
+        "# fn.bind(w=a[:3], v=a[2:5])\nparam w : f64[3] = 0\nparam v : f64[3] = 0\noutput y = sum(w * v)",
+        "# fn.bind(w=a[:3], v=a[3:6])\nparam w : f64[3] = 0\nparam v : f64[3] = 0\noutput y = sum(w * v)",
+    ),
+    "not-writable": shown(
+        "a read-only array bound to a parameter or state",
+        "Updates write into the array that was bound. A copy of it is writable.",
+        "# fn.bind(w=np.broadcast_to(0.0, 3))\nparam w : f64[3] = 0\noutput y = sum(w)",
+        "# fn.bind(w=np.zeros(3))\nparam w : f64[3] = 0\noutput y = sum(w)",
+    ),
+    "while-limit": shown(
+        "a `while` that took as many steps as it may",
+        """The number after `max` bounds a `while`. Where a run reaches it the condition may still hold, and the result is what the last step gave. A
+        larger bound costs nothing unless it is needed; the gradient keeps that many rows.""",
+        "input a : f64\nz = while abs(z * z - a) > 1e-12 max 2 carry z = a { z = 0.5 * (z + a / z) }\noutput z",
+        "input a : f64\nz = while abs(z * z - a) > 1e-12 max 50 carry z = a { z = 0.5 * (z + a / z) }\noutput z",
     ),
     "does-not-fit": run(
         "a written number that the wanted dtype cannot hold",
@@ -103,5 +163,12 @@ CODES: dict[str, Code] = {
         _SUM,
         ("--inptu", "x=[1, 2, 3]"),
         _GIVEN,
+    ),
+    "unknown-backend": run(
+        "a backend that does not exist",
+        "The message lists the backends. `numpy` is always there.",
+        _SUM,
+        (*_GIVEN, "--backend", "numpi"),
+        (*_GIVEN, "--backend", "numpy"),
     ),
 }

@@ -112,12 +112,12 @@ CODES: dict[str, Code] = {
         that.""",
         """
         input x : f64[3]
-        y = for i in 0..2 carry s = x { s = concat([s, x]) }
+        y = scan t in x carry s = x { s = concat([s, x]) }
         output y
         """,
         """
         input x : f64[3]
-        y = for i in 0..2 carry s = x { s = s + x }
+        y = scan t in x carry s = x { s = s + t * x }
         output y
         """,
     ),

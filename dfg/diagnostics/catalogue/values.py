@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dfg.diagnostics.catalogue import Code, code
+from dfg.diagnostics.catalogue import Code, code, shown
 
 CODES: dict[str, Code] = {
     "unknown-dtype": code(
@@ -79,12 +79,12 @@ CODES: dict[str, Code] = {
         """Only floating-point values can be varied by an arbitrarily small amount. Declare the target as `f32` or `f64`.""",
         """
         input k : i64
-        l = k ** 2
+        l = 2.0 * k
         output g = grad(l, k)
         """,
         """
         input k : f64
-        l = k ** 2
+        l = 2.0 * k
         output g = grad(l, k)
         """,
     ),
@@ -98,7 +98,7 @@ CODES: dict[str, Code] = {
         """,
         """
         input x : f64[3]
-        l = sum(sigmoid(x))
+        l = sum(tanh(x))
         output g = grad(l, x)
         """,
     ),
@@ -135,5 +135,19 @@ CODES: dict[str, Code] = {
         output g = grad(l, w)
         """,
         severity="warning",
+    ),
+    "implicit-cast": shown(
+        "an implicit conversion, where none is wanted",
+        """With `dfg check --strict` every conversion must be written. `dfg check --casts` lists those that are not, with their reasons.""",
+        """
+        input k : i64
+        input x : f64[3]
+        output y = x * k
+        """,
+        """
+        input k : i64
+        input x : f64[3]
+        output y = x * f64(k)
+        """,
     ),
 }

@@ -10,7 +10,7 @@ The parts: `things` (what a name stands for), `scopes`, `engine` (the state, and
 """
 
 from dfg.frontend.lowering.engine import Loader
-from dfg.frontend.lowering.modules import FileLoader, StdLoader
+from dfg.frontend.lowering.modules import StdLoader
 from dfg.frontend.lowering.program import InputInfo, LeafInfo, Lowered, load_text, lower
 
-__all__ = ["FileLoader", "InputInfo", "LeafInfo", "Loader", "Lowered", "StdLoader", "load_text", "lower"]
+__all__ = ["InputInfo", "LeafInfo", "Loader", "Lowered", "StdLoader", "load_text", "lower"]

@@ -9,7 +9,7 @@ from dfg.diagnostics import Label
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.engine import Failed, Gen, Lowering
 from dfg.frontend.lowering.scopes import Binding, Scope
-from dfg.frontend.lowering.things import POISON, Builtin, Closure, Thing, TupleThing, describe
+from dfg.frontend.lowering.things import POISON, Builtin, Closure, ListThing, Thing, TupleThing, describe
 from dfg.types import DType
 
 
@@ -65,13 +65,10 @@ def run_statement(lo: Lowering, statement: s.Node, scope: Scope) -> Gen:
         assign(lo, scope, statement.target, thing, statement.value)
     elif isinstance(statement, s.Yield):
         thing = yield expressions(lo, statement.values, scope)
-        where: Scope | None = scope
-        if where.yields is None:
+        if scope.yields is None:
             lo.fail("misplaced-statement", "`yield` stands in the body of a `scan` or `for`", statement)
-        if isinstance(thing, TupleThing):
-            where.yields.extend(thing.items)
-        else:
-            where.yields.append(thing)
+        items = thing.items if isinstance(thing, TupleThing) else (thing,)
+        scope.yields.extend(lo.array(item, statement) if isinstance(item, ListThing) else item for item in items)
     elif isinstance(statement, s.Group):
         for inner in statement.body.statements:
             if isinstance(inner, s.ExprStatement):
@@ -130,6 +127,8 @@ def assign(lo: Lowering, scope: Scope, name: s.Name, thing: Thing, value: s.Node
             lo.check_free(scope, name)
         scope.stepped.add(name.text)
         old = scope.names[name.text]
+        if isinstance(thing, ListThing):
+            thing = lo.array(thing, value)
         if name.text in scope.info.pins:
             thing = lo.pinned(thing, value)
         lo.order += 1

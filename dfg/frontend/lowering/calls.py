@@ -143,8 +143,8 @@ def convert(lo: Lowering, dtype: DType, thing: Thing, node: s.Node, whole: s.Nod
         if isinstance(thing, Literal) and thing.kind == "int" and dtype.kind == "int":
             lo.guarded(lambda: lo.cx.literal(thing, dtype), node)
         with np.errstate(all="ignore"):
-            array = np.asarray(thing.value).astype(dtype.np)
-        text = thing.text if dtype.floating or dtype.kind == "int" and getattr(thing, "kind", "") == "int" else None
+            array = np.asarray(thing.to(dtype) if isinstance(thing, Literal) else thing.value).astype(dtype.np)
+        text = thing.text if dtype.floating or (dtype.kind == "int" and getattr(thing, "kind", "") == "int") else None
         return Known(array.item() if array.ndim == 0 else array, dtype, text)
     operand = lo.operand(thing, node)
     return lo.emit("astype", [operand, dtype], node.span, whole, [(node, thing)], scope)
@@ -219,7 +219,13 @@ def builtin(lo: Lowering, node: s.Call, name: str, given: Sequence[Given], scope
             kwargs[g.keyword.text] = made
         else:
             args.append(made)
-    return lo.emit(name, args, node.func.span, node, operands, scope, kwargs, named)
+    try:
+        return lo.emit(name, args, node.func.span, node, operands, scope, kwargs, named)
+    except TypeError:
+        odd = next((g for p, g in rows if isinstance(g.thing, DType | str) and (p is None or role(p) in ("static", "size", "shape"))), None)
+        if odd is None:
+            raise
+        lo.fail("bad-argument", f"`{name}` takes numbers here, and this is {describe(odd.thing)}", odd.node)
 
 
 def check_keyword(lo: Lowering, name: str, g: Given, by_name: dict[str, inspect.Parameter]) -> inspect.Parameter:

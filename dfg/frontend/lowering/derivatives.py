@@ -13,7 +13,7 @@ from dfg.diagnostics import Fix, Label
 from dfg.diagnostics.codes import nearest
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.calls import Given, arguments, form
-from dfg.frontend.lowering.engine import Failed, Gen, Lowering
+from dfg.frontend.lowering.engine import Failed, Gen, Lowering, Region
 from dfg.frontend.lowering.scopes import DERIVATIVES, Scope, dotted_text
 from dfg.frontend.lowering.things import POISON, Known, ListThing, Record, Thing, TupleThing, describe, is_tensor, leaves, rebuild
 from dfg.ir import InferError, Value
@@ -137,14 +137,19 @@ def dtype_fix(lo: Lowering, name: str, span: Any) -> Fix | None:
     return None
 
 
-def read_loss(lo: Lowering, node: s.Expr, scope: Scope, title: str, scalar: bool) -> Gen:
+def read_loss(lo: Lowering, node: s.Expr, scope: Scope, title: str) -> Gen:
     """What is differentiated: a floating value, as yet of its own region."""
     thing = yield node, scope
     if not is_tensor(thing):
         what = describe(thing)
         help = f"call it first: `{title}(f(x), x)`" if what == "a function" else "`total(r)` sums the leaves of a record" if what == "a record" else None
         lo.fail("wrong-type", f"`{title}` differentiates a value, and this is {what}", node, help=help)
-    value = thing if isinstance(thing, Value) else lo.value(thing, node)
+    return thing if isinstance(thing, Value) else lo.value(thing, node)
+
+
+def check_loss(lo: Lowering, value: Value, node: s.Expr, scope: Scope, title: str, scalar: bool) -> None:
+    """What is differentiated is floating, and a scalar where it must be."""
+    thing = value
     if not value.dtype.floating:
         lo.fail(
             "integer-loss",
@@ -166,19 +171,17 @@ def read_loss(lo: Lowering, node: s.Expr, scope: Scope, title: str, scalar: bool
             help="sum it or take its mean; of a tensor there are `vjp(y, x, ct)` and `jacobian(y, x)`",
             fix=fix,
         )
-    return value
 
 
 def in_region_of(lo: Lowering, loss: Value, others: Sequence[Value], f: Callable[[Value, list[Value]], list[Value]]) -> list[Value]:
     """What `f` emits, in the region of the loss (where all others must be visible) or else in the current one."""
     region = lo.region_of(loss)
     assert region is not None
-    reachable = []
-    at = region
+    at: Region | None = region
     graphs = []
     while at is not None:
         graphs.append(at.graph)
-        at = at.parent  # type: ignore[assignment]
+        at = at.parent
     reachable = all(any(o.graph is g for g in graphs) for o in others)
     old = lo.region
     if reachable:
@@ -248,8 +251,9 @@ def shaped(targets: Sequence[Target], values: Sequence[Value], listed: bool) -> 
 def grad(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
     title = word(node)
     args = read_arguments(lo, node)
-    loss = yield read_loss(lo, args["loss"], scope, title, scalar=True)
+    loss = yield read_loss(lo, args["loss"], scope, title)
     targets, listed = yield read_targets(lo, args["wrt"], scope, title)
+    check_loss(lo, loss, args["loss"], scope, title, scalar=True)
     warn_disconnected(lo, loss, targets, title, args["loss"])
     flat = [leaf for t in targets for leaf in t.leaves]
     made = emit_at(
@@ -264,8 +268,9 @@ def grad(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
 @form("vjp")
 def vjp(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
     args = read_arguments(lo, node)
-    y = yield read_loss(lo, args["y"], scope, "vjp", scalar=False)
+    y = yield read_loss(lo, args["y"], scope, "vjp")
     targets, listed = yield read_targets(lo, args["x"], scope, "vjp")
+    check_loss(lo, y, args["y"], scope, "vjp", scalar=False)
     thing = yield args["ct"], scope
     warn_disconnected(lo, y, targets, "vjp", args["y"])
     ct = like(lo, thing, y.type, args["ct"], "a cotangent", args["y"])
@@ -284,12 +289,13 @@ def like(lo: Lowering, thing: Thing, t: TensorType, node: s.Node, what: str, of:
     """A cotangent or tangent: literals and lists take the dtype of what they belong to; a scalar does not stretch."""
     if isinstance(thing, ListThing):
         thing = lo.array(thing, node)
+    value: Value
     if isinstance(thing, Literal) or (isinstance(thing, Known) and thing.node is None):
         literal = thing if isinstance(thing, Literal) else Literal(thing.dtype.kind, thing.value, thing.text)
         value = lo.guarded(lambda: lo.cx.literal(literal, t.dtype), node)
     else:
         value = lo.value(thing, node)
-    if isinstance(value, Value) and value.dtype is not t.dtype and value.dtype.level < t.dtype.level:
+    if value.dtype is not t.dtype and value.dtype.level < t.dtype.level:
         value = lo.cx.cast(value, t.dtype, f"{what} of {t.dtype}")
     same = value.dtype is t.dtype and len(value.shape) == len(t.shape)
     if same and value.shape != t.shape:
@@ -331,8 +337,9 @@ def tangents(lo: Lowering, targets: Sequence[Target], thing: Thing, node: s.Expr
 @form("jvp")
 def jvp(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
     args = read_arguments(lo, node)
-    y = yield read_loss(lo, args["y"], scope, "jvp", scalar=False)
+    y = yield read_loss(lo, args["y"], scope, "jvp")
     targets, listed = yield read_targets(lo, args["x"], scope, "jvp")
+    check_loss(lo, y, args["y"], scope, "jvp", scalar=False)
     thing = yield args["v"], scope
     warn_disconnected(lo, y, targets, "jvp", args["y"])
     flat = [leaf for t in targets for leaf in t.leaves]
@@ -348,8 +355,9 @@ def jvp(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
 @form("jacobian")
 def jacobian(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
     args = read_arguments(lo, node)
-    y = yield read_loss(lo, args["y"], scope, "jacobian", scalar=False)
+    y = yield read_loss(lo, args["y"], scope, "jacobian")
     targets, listed = yield read_targets(lo, args["x"], scope, "jacobian")
+    check_loss(lo, y, args["y"], scope, "jacobian", scalar=False)
     warn_disconnected(lo, y, targets, "jacobian", args["y"])
     flat = [leaf for t in targets for leaf in t.leaves]
     made = emit_at(lo, node, [(args["y"], y)], scope, lambda: in_region_of(lo, y, flat, jacobians))
@@ -363,8 +371,9 @@ def jacobians(y: Value, xs: list[Value]) -> list[Value]:
 @form("hessian")
 def hessian(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
     args = read_arguments(lo, node)
-    loss = yield read_loss(lo, args["loss"], scope, "hessian", scalar=True)
+    loss = yield read_loss(lo, args["loss"], scope, "hessian")
     targets, listed = yield read_targets(lo, args["x"], scope, "hessian")
+    check_loss(lo, loss, args["loss"], scope, "hessian", scalar=True)
     only_one(lo, targets, listed, args["x"], "hessian")
     warn_disconnected(lo, loss, targets, "hessian", args["loss"])
 
@@ -383,8 +392,9 @@ def only_one(lo: Lowering, targets: Sequence[Target], listed: bool, node: s.Node
 @form("hvp")
 def hvp(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
     args = read_arguments(lo, node)
-    loss = yield read_loss(lo, args["loss"], scope, "hvp", scalar=True)
+    loss = yield read_loss(lo, args["loss"], scope, "hvp")
     targets, listed = yield read_targets(lo, args["x"], scope, "hvp")
+    check_loss(lo, loss, args["loss"], scope, "hvp", scalar=True)
     thing = yield args["v"], scope
     warn_disconnected(lo, loss, targets, "hvp", args["loss"])
     moves = tangents(lo, targets, thing, args["v"], listed)
@@ -429,7 +439,7 @@ def load(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
     if len(given) != 1 or not isinstance(given[0].thing, str):
         lo.fail("bad-argument", '`load` takes a path in double quotes: `load("table.npy")`', node)
     if lo.load is None:
-        lo.fail("file-not-found", "this text has no folder to load from", node)
+        lo.fail("no-such-file", "this text has no folder to load from", node)
     try:
         array = lo.load.array(given[0].thing, node.source)
     except UserError as e:

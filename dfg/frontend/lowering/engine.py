@@ -77,6 +77,18 @@ class Loader(Protocol):
         """The array of `load("table.npy")` or `load("file.npz:key")`. Raises `UserError`."""
 
 
+def weighing(operands: Sequence[tuple[s.Node | None, Thing]]) -> str | None:
+    """What a vector beside a matrix was probably meant to be."""
+    if len(operands) != 2:
+        return None
+    for (node, thing), (other_node, other) in (operands, operands[::-1]):
+        if not (isinstance(node, s.Name) and isinstance(other_node, s.Name) and isinstance(thing, Value) and isinstance(other, Value)):
+            return None
+        if (thing.rank, other.rank) == (1, 2):
+            return f"if `{node.text}` weighs the rows of `{other_node.text}`, give it {other.shape[1]} elements"
+    return None
+
+
 class Region:
     """A graph under construction. In a body, `args` are its arguments so far, and `captures` maps values of outer regions to them."""
 
@@ -115,6 +127,8 @@ class Lowering:
     sink: Sink
     load: Loader | None
     region: Region = field(init=False)
+    scope: Scope = field(init=False)
+    """The file's own scope."""
     infos: dict[int, ScopeInfo] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
     path: str = ""
@@ -129,6 +143,8 @@ class Lowering:
     params: dict[str, Thing] = field(default_factory=dict)
     later_params: dict[str, s.Name] = field(default_factory=dict)
     prelude: dict[str, Any] | None = None
+    parsed: dict[int, tuple[s.File, tuple[Any, ...]]] = field(default_factory=dict)
+    """The trees of used files, by the identity of their sources."""
     file: s.File | None = None
     quiet: int = 0
     """Above 0 while something is lowered only to learn its type: nothing is told."""
@@ -295,8 +311,17 @@ class Lowering:
                 labels.append(label)
         if shapes and whole is not None and e.message.startswith("cannot broadcast"):
             labels.insert(0, Label(whole.span, "these two axes are aligned, and neither is 1"))
+        if e.code == "literal-overflow" and not e.marks:
+            # The number is what is wrong, and the tensors are what it does not fit.
+            for node, thing in operands:
+                if isinstance(thing, Literal) and node is not None:
+                    primary = node.span
+                elif isinstance(thing, Value) and (label := self.origin(node, thing, "this is", scope)) is not None:
+                    labels.append(label)
         fix = None
         help = e.help
+        if help is None and e.code == "shape-mismatch" and e.message.startswith("cannot broadcast"):
+            help = weighing(operands)
         if e.dim_fact is not None:
             fix = self.fact_fix(e.dim_fact)
             help = help or f"if this always holds, say so: `{e.dim_fact}`; it is verified when sizes arrive"
@@ -390,7 +415,7 @@ class Lowering:
                     self.cx.literal(thing, dtype)
                 except InferError as e:
                     self.refuse(e, node.span)
-            value = thing.value
+            value = thing.to(dtype)
             if isinstance(value, np.ndarray):
                 value = value.astype(dtype.np)
             elif dtype.floating:
@@ -474,18 +499,21 @@ class Lowering:
         scope: Scope | None = None,
         kwargs: dict[str, Any] | None = None,
         named: dict[str, tuple[s.Node | None, Thing]] | None = None,
+        bound: bool = False,
     ) -> Any:
-        """Call a surface function on converted arguments; what it refuses is told with the spans of the operands."""
-        graph = self.graph
-        graph.cursor = whole.span
+        """Call a surface function on converted arguments; what it refuses is told with the spans of the operands. `bound`: the arguments are known
+        to be the function's parameters in order, and not all literals."""
+        graph = self.region.graph
+        graph.cursor = Span(whole.source, whole.start, whole.stop)
         try:
-            made = call_surface(self.cx, name, args, kwargs)
+            made = FUNCTIONS[name].implementation(self.region.surface, *args) if bound else call_surface(self.cx, name, args, kwargs)
         except InferError as e:
             self.refuse(e, at, whole, operands, named, scope)
         except DimError as e:
             self.fail("bad-argument", f"a size that cannot be handled: {e}", at)
-        self.check_limit(whole)
-        return TupleThing(made) if isinstance(made, tuple) else made
+        if len(graph.values) > MAX_VALUES:
+            self.check_limit(whole)
+        return TupleThing(made) if type(made) is tuple else made
 
     def check_limit(self, node: s.Node) -> None:
         if len(self.graph.values) > MAX_VALUES:
@@ -504,10 +532,10 @@ class Lowering:
     def elementwise(self, name: str) -> bool:
         """Whether a surface function acts element by element, hence leaf by leaf on records."""
         f = FUNCTIONS.get(name)
-        return f is not None and (f.fold is not None or name in LEAFWISE)
+        return f is not None and (f.fold is not None or name in LEAFWISE or (name in OPS and OPS[name].elementwise))
 
 
 LEAFWISE: Final = frozenset(
-    "where zeros_like ones_like full_like stop_gradient astype clip real sign abs floor ceil round trunc isnan isinf isfinite".split()
+    ["where", "zeros_like", "ones_like", "full_like", "stop_gradient", "astype", "clip", "real", "sign", "abs", "floor", "ceil", "round", "trunc", "isnan", "isinf", "isfinite"]
 )
 """Elementwise functions that fold no literals."""

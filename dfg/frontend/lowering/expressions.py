@@ -44,7 +44,7 @@ BINARY: Final = {
     "**": "power",
 }
 COMPARE: Final = {"<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal", "==": "equal", "!=": "not_equal"}
-LIBRARIES: Final = frozenset("np numpy torch math jnp jax tf F nn scipy cupy cp".split())
+LIBRARIES: Final = frozenset(["np", "numpy", "torch", "math", "jnp", "jax", "tf", "F", "nn", "scipy", "cupy", "cp"])
 SLIPS: Final = {
     "len": "the length of an axis is `x.shape[0]`",
     "range": "count with `for i in 0..n`, `[f(i) for i in 0..n]`, or `arange(n)`",
@@ -239,7 +239,10 @@ def compare(lo: Lowering, node: s.Compare, scope: Scope) -> Gen:
     ):
         if node.op not in ("==", "!="):
             lo.fail("wrong-type", f"`{node.op}` compares numbers", at)
-        same = left is right if left is None or right is None or isinstance(left, DType) else left == right
+        words = isinstance(left, str) and isinstance(right, str)
+        if not words and not (left is None or right is None) and not (isinstance(left, DType) and isinstance(right, DType)):
+            lo.fail("wrong-type", f"{describe(left)} is not compared with {describe(right)}", at)
+        same = left == right if words else left is right
         return known(same if node.op == "==" else not same)
     for thing, n in zip(things, nodes, strict=True):
         check_operand(lo, thing, n, node.op)
@@ -256,21 +259,23 @@ def logical(lo: Lowering, node: s.Logical, scope: Scope) -> Gen:
     for current in reversed(spine):
         right = yield current.right, scope
         for thing, n in ((left, left_node), (right, current.right)):
-            check_truth(lo, thing, n, current.op)
+            check_truth(lo, thing, n, current.op, scope)
         at = s.Name(current.source, current.at, current.at + len(current.op), current.op).span
         left = apply(lo, f"logical_{current.op}", [left, right], [left_node, current.right], at, current, scope)
         left_node = current
     return left
 
 
-def check_truth(lo: Lowering, thing: Thing, node: s.Node, op: str) -> None:
+def check_truth(lo: Lowering, thing: Thing, node: s.Node, op: str, scope: Scope) -> None:
     check_operand(lo, thing, node, op)
     dtype = thing.dtype if isinstance(thing, Value | Known) else None
     if (dtype is not None and dtype is not BOOL) or (isinstance(thing, Literal) and thing.kind != "bool"):
+        origin = lo.origin(node, thing, "this is", scope) if isinstance(node, s.Name) else None
         lo.fail(
             "wrong-dtype",
             f"`{op}` takes bool, and this is {describe(thing)}",
             node,
+            [origin] if origin is not None and origin.span != node.span else [],
             help="compare it (`x != 0`, `x > 0`), or convert it with `bool(x)`",
         )
 
@@ -280,7 +285,7 @@ def unary(lo: Lowering, node: s.Unary, scope: Scope) -> Gen:
     thing = yield node.operand, scope
     at = s.Name(node.source, node.start, node.start + len(node.op), node.op).span
     if node.op == "not":
-        check_truth(lo, thing, node.operand, "not")
+        check_truth(lo, thing, node.operand, "not", scope)
         return apply(lo, "logical_not", [thing], [node.operand], at, node, scope)
     check_operand(lo, thing, node.operand, node.op)
     return apply(lo, "negative" if node.op == "-" else "positive", [thing], [node.operand], at, node, scope)
@@ -534,7 +539,9 @@ def take(lo: Lowering, node: s.Index, base: Thing, items: list[Any], scope: Scop
             found = found[i]
         else:
             value = found.tolist() if not getattr(found, "shape", ()) else found
-            return Literal(base.kind, value) if isinstance(base, Literal) else Known(value, base.dtype)
+            if isinstance(base, Known):
+                return Known(value, base.dtype)
+            return Literal(base.kind, value, None, None if base.exact is None else base.exact[tuple(items)])
     value = lo.value(base, node.base)
     pairs = [(node.base, base), *[(n, i if isinstance(i, Value) else None) for n, i in zip(node.indices, items, strict=True)]]
     return lo.guarded(lambda: getitem(lo.cx, value, items), node, pairs, scope)

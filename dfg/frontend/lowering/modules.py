@@ -1,6 +1,6 @@
 """Used files, modules of the standard library, and the composite functions that need no `use`.
 
-A `FileLoader` reads files below one folder and nothing else: a path that leaves it, or a link on the way, is refused.
+Files are read by the loader that the caller gives (`dfg.api.loading.Files`); without one there is only the standard library.
 """
 
 from __future__ import annotations
@@ -22,88 +22,19 @@ from dfg.source import Source
 
 STD = Path(__file__).resolve().parents[2] / "std"
 PRELUDE = STD / "prelude"
-MAX_FILE = 64 * 1024 * 1024
-
-
-class FileLoader:
-    """Reads what a program below `root` uses: files of that folder tree, and the standard library."""
-
-    def __init__(self, root: Path, at: dict[str, Path] | None = None) -> None:
-        self.root = root.resolve()
-        self.at: dict[str, Path] = dict(at or {})
-        """Where sources came from, by name."""
-
-    def resolve(self, path: str, asking: Source) -> Path:
-        """The file that a path names, relative to the file that asks. Raises `UserError`."""
-        pure = PurePosixPath(path.replace("\\", "/"))
-        if pure.is_absolute() or re.match(r"[A-Za-z]:", path):
-            raise UserError(error("outside-folder", f"`{path}` is not relative to the file that names it", None))
-        here = self.at.get(asking.name, self.root / "_").parent
-        parts: list[str] = list(here.relative_to(self.root).parts)
-        for part in pure.parts:
-            if part == "..":
-                if not parts:
-                    raise UserError(error("outside-folder", f"`{path}` leaves the folder of the program", None))
-                parts.pop()
-            elif part != ".":
-                parts.append(part)
-        at = self.root
-        for part in parts:
-            at = at / part
-            if at.is_symlink():
-                raise UserError(error("outside-folder", f"`{path}` goes through a link, which may lead anywhere", None))
-        if not at.is_file():
-            near = nearest(at.name, [p.name for p in at.parent.iterdir()]) if at.parent.is_dir() else None
-            raise UserError(error("file-not-found", f"there is no file `{path}`", None, help=f"did you mean `{near}`?" if near else None))
-        if at.stat().st_size > MAX_FILE and at.suffix == ".dfg":
-            raise UserError(error("unreadable-input", f"`{path}` has more than {MAX_FILE:,} bytes", None))
-        return at
-
-    def source(self, path: str, asking: Source) -> Source:
-        found = self.resolve(path, asking)
-        name = path if self.at.get(asking.name, self.root / "_").parent == self.root else str(found.relative_to(self.root))
-        try:
-            made = Source(name, found.read_text(encoding="utf-8"))
-        except UnicodeDecodeError:
-            raise UserError(error("unreadable-input", f"`{path}` is no UTF-8 text", None)) from None
-        self.at[name] = found
-        return made
-
-    def module(self, name: str) -> Source | None:
-        return std_module(name)
-
-    def array(self, path: str, asking: Source) -> np.ndarray:
-        name, _, key = path.partition(":")
-        found = self.resolve(name, asking)
-        try:
-            made = np.load(found, allow_pickle=False)
-            if isinstance(made, np.ndarray):
-                if key:
-                    raise UserError(error("unreadable-input", f"`{name}` holds one array, without names", None))
-                return made
-            with made:
-                if not key:
-                    raise UserError(
-                        error("unreadable-input", f"`{name}` holds several arrays", None, help=f'name one: `load("{name}:{made.files[0]}")`')
-                    )
-                if key not in made.files:
-                    raise UserError(error("unreadable-input", f"`{name}` has no array `{key}`", None, help=f"it has {', '.join(made.files)}"))
-                return np.asarray(made[key])
-        except (ValueError, OSError, EOFError, KeyError) as e:
-            raise UserError(error("unreadable-input", f"`{name}` cannot be read as an array: {e}", None)) from None
 
 
 class StdLoader:
     """For a text without a folder: only the standard library."""
 
     def source(self, path: str, asking: Source) -> Source:
-        raise UserError(error("file-not-found", f"there is no file `{path}`: this text has no folder", None))
+        raise UserError(error("no-such-file", f"there is no file `{path}`: this text has no folder", None))
 
     def module(self, name: str) -> Source | None:
         return std_module(name)
 
     def array(self, path: str, asking: Source) -> np.ndarray:
-        raise UserError(error("file-not-found", f"there is no file `{path}`: this text has no folder", None))
+        raise UserError(error("no-such-file", f"there is no file `{path}`: this text has no folder", None))
 
 
 def std_module(name: str) -> Source | None:
@@ -140,9 +71,21 @@ def prelude_closure(lo: Lowering, name: str) -> Closure | None:
     return bound.thing if bound is not None and isinstance(bound.thing, Closure) else None
 
 
+def parsed(lo: Lowering, source: Source) -> tuple[s.File, tuple[Any, ...]]:
+    """A module's tree. The loader knows its sources by identity, so the tree keeps the one that it gave; the standard library is parsed once for all."""
+    if source.name.startswith("std/"):
+        return parsed_std(source.name, source.text)
+    found = lo.parsed.get(id(source))
+    if found is None:
+        from dfg.frontend.parser import parse
+
+        sink = Sink()
+        found = lo.parsed[id(source)] = (parse(source, sink), tuple(sink.items))
+    return found
+
+
 @cache
-def parsed(name: str, text: str) -> tuple[s.File, tuple[Any, ...]]:
-    """A module's tree: parsed once for each text."""
+def parsed_std(name: str, text: str) -> tuple[s.File, tuple[Any, ...]]:
     from dfg.frontend.parser import parse
 
     sink = Sink()
@@ -153,7 +96,7 @@ def read_module(lo: Lowering, key: str, source: Source) -> Gen:
     """A module from its text: its functions and constants in a scope of its own."""
     from dfg.frontend.lowering.program import declare_const
 
-    tree, problems = parsed(source.name, source.text)
+    tree, problems = parsed(lo, source)
     for item in problems:
         if not lo.quiet:
             lo.sink.add(item)
@@ -197,7 +140,7 @@ def read_module(lo: Lowering, key: str, source: Source) -> Gen:
 def bind_function(lo: Lowering, scope: Scope, node: s.Def) -> None:
     lo.check_free(scope, node.name)
     lo.order += 1
-    lo.bind(scope, node.name, Closure(node, scope, lo.order + 1), "function", pin=False, register=False)
+    lo.bind(scope, node.name, Closure(node, scope, lo.order + 2), "function", pin=False, register=False)
 
 
 def use(lo: Lowering, node: s.Use, scope: Scope) -> Gen:
@@ -224,7 +167,7 @@ def use(lo: Lowering, node: s.Use, scope: Scope) -> Gen:
 def found_module(lo: Lowering, node: s.Use) -> Gen:
     at: s.Node = node.path or node.name or node
     if lo.load is None:
-        lo.fail("file-not-found", "this text has no folder to load from", at)
+        lo.fail("no-such-file", "this text has no folder to load from", at)
     if node.path is not None:
         try:
             source = lo.load.source(node.path.value, node.source)
@@ -238,7 +181,7 @@ def found_module(lo: Lowering, node: s.Use) -> Gen:
         if made is None:
             best = nearest(node.name.text, std_names())
             lo.fail(
-                "file-not-found",
+                "no-such-file",
                 f"the standard library has no module `{node.name.text}`",
                 at,
                 help=f"did you mean `{best}`?" if best else f"it has {', '.join(std_names()) or 'none'}; a file is used by its path in double quotes",

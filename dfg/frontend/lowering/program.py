@@ -6,6 +6,7 @@ no size changes its form later. Constants may stand in types, so they are evalua
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +17,10 @@ from dfg.diagnostics import Diagnostic, Fix, Label, Sink, UserError, in_order
 from dfg.diagnostics.codes import nearest
 from dfg.dims import Binder, Dim, DimLike, Facts, named, names
 from dfg.frontend import syntax as s
+from dfg.frontend.exact import is_exact, lower_exact
 from dfg.frontend.lowering import control, derivatives, expressions
-from dfg.frontend.lowering.blocks import bound_names, check_storable, expressions as several, match, run_statement
+from dfg.frontend.lowering.blocks import bound_names, check_storable, match, run_statement
+from dfg.frontend.lowering.blocks import expressions as several
 from dfg.frontend.lowering.engine import Failed, Gen, Loader, Lowering, Region
 from dfg.frontend.lowering.modules import StdLoader, bind_function, use
 from dfg.frontend.lowering.scopes import Binding, Scope, ScopeInfo, scan_scopes
@@ -39,6 +42,7 @@ from dfg.frontend.lowering.things import (
     structure,
 )
 from dfg.frontend.lowering.types import dtype_named, fit_type, open_fact, tensor_type
+from dfg.frontend.parser import uncollected
 from dfg.ir import Graph, Value
 from dfg.ops import functions
 from dfg.ops.base import const_value
@@ -91,9 +95,12 @@ class Lowered:
 
 def lower(file: s.File, sink: Sink, load: Loader | None = None) -> Lowered:
     """The graph of a file. What is wrong is added to the sink; names that depend on it are left out of the result."""
+    if is_exact(file):
+        return lower_exact(file, sink, None if load is None else lambda where: load.array(where, file.source))
     lo = Lowering(sink, StdLoader() if load is None else load)
     lo.file = file
-    return lo.drive(lower_file(lo, file))  # type: ignore[no-any-return]
+    with uncollected():
+        return lo.drive(lower_file(lo, file))  # type: ignore[no-any-return]
 
 
 def load_text(text: str, name: str = "<string>", load: Loader | None = None) -> Lowered:
@@ -101,27 +108,29 @@ def load_text(text: str, name: str = "<string>", load: Loader | None = None) -> 
     from dfg.frontend.parser import parse
 
     sink = Sink()
-    lowered = lower(parse(Source(name, text), sink), sink, load)
+    file = parse(Source(name, text), sink)
+    if sink.errors:
+        raise UserError(in_order(sink.items))  # the lowering would only follow a wrong tree
+    lowered = lower(file, sink, load)
     if sink.errors:
         raise UserError(in_order(sink.items))
     return lowered
 
 
-def lower_file(lo: Lowering, file: s.File) -> Gen:
+def lower_file(lo: Lowering, file: s.File, sizes: Sequence[tuple[DimLike, int, Span]] = ()) -> Gen:
+    """The statements of a file. `sizes` are further facts: what is fed in a test."""
     infos = scan_scopes(file)
     lo.infos.update(infos)
     lo.trees.append(file)
     for statement in file.statements:
         if isinstance(statement, s.Default):
-            try:
+            with contextlib.suppress(Failed):
                 lo.default_float = default_dtype(lo, statement, file)
-            except Failed:
-                pass
             break
     scratch = Graph()
     lo.region = Region(scratch, lo.surface_for(scratch))
-    scope = Scope(None, infos[id(file)])
-    facts, hints = yield collect_facts(lo, file, scope)
+    scope = lo.scope = Scope(None, infos[id(file)])
+    facts, hints = yield collect_facts(lo, file, scope, sizes)
     graph = Graph(facts)
     lo.region = Region(graph, lo.surface_for(graph))
     lowered = Lowered(graph, default_float=lo.default_float, file=file)
@@ -156,7 +165,7 @@ def default_dtype(lo: Lowering, node: s.Default, file: s.File) -> DType:
 # --- sizes and facts -----------------------------------------------------------------------------------------------------------------
 
 
-def collect_facts(lo: Lowering, file: s.File, main: Scope) -> Gen:
+def collect_facts(lo: Lowering, file: s.File, main: Scope, sizes: Sequence[tuple[DimLike, int, Span]] = ()) -> Gen:
     """The frozen facts of a file and the hints of its sizes; the names of sizes are bound in `main`."""
     facts = Facts()
     hints: dict[str, int] = {}
@@ -222,11 +231,15 @@ def collect_facts(lo: Lowering, file: s.File, main: Scope) -> Gen:
         if conflict is not None:
             labels = [Label(f.origin, "and this") for f in conflict.against if isinstance(f.origin, Span)]
             lo.report("dim-contradiction", f"{conflict.message}", node.span, labels)
+    for dim, number, span in sizes:
+        conflict = facts.declare(dim, "==", number, span)
+        if conflict is not None:
+            lo.report("dim-contradiction", f"with this value {conflict.message}", span)
     facts.freeze()
     unbound(lo, bound_by, facts, wanted)
-    for name, node in first.items():
+    for name, where in first.items():
         lo.order += 1
-        main.names[name] = Binding(name, known(facts.normal(named(name))), node.span, "dim", lo.order)
+        main.names[name] = Binding(name, known(facts.normal(named(name))), where.span, "dim", lo.order)
     return facts, hints
 
 
@@ -465,6 +478,7 @@ def fitted_update(lo: Lowering, thing: Thing, leaf: Value, node: s.Node, scope: 
     name, t = leaf.attrs
     if isinstance(thing, ListThing):
         thing = lo.array(thing, node)
+    value: Value
     if isinstance(thing, Literal):
         literal = thing
         value = lo.guarded(lambda: lo.cx.literal(literal, t.dtype if t.dtype.kind != "bool" or literal.kind == "bool" else lo.cx.default(literal.kind)), node)
@@ -479,7 +493,7 @@ def fitted_update(lo: Lowering, thing: Thing, leaf: Value, node: s.Node, scope: 
     if value.dtype is not t.dtype:
         lo.fail("wrong-dtype", f"`{name}` is {t}, and its update {value.type}", node, labels, help=f"convert it: `{t.dtype}(…)`")
     if value.shape != t.shape:
-        same = len(value.shape) == len(t.shape) and [lo.graph.equal_sizes(a, b) for a, b in zip(value.shape, t.shape, strict=True)]
+        same: Any = len(value.shape) == len(t.shape) and [lo.graph.equal_sizes(a, b) for a, b in zip(value.shape, t.shape, strict=True)]
         if not same or not all(same):
             fact = open_fact(lo, value.shape, t.shape) if same and False not in same else None
             lo.fail(

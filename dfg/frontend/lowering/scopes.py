@@ -129,6 +129,13 @@ def dotted_text(node: s.Node) -> str | None:
     return ".".join([node.text, *reversed(parts)]) if isinstance(node, s.Name) else None
 
 
+_LEAVES: Final = frozenset({s.Name, s.Number, s.Bool, s.Text, s.NoneLit, s.Dots, s.NewAxis})
+_BINDING: Final = frozenset(
+    {s.Def, s.Scan, s.While, s.For, s.Build, s.Block, s.Group, s.Test, s.Binding, s.Input, s.Output, s.Param, s.State, s.Const, s.IndexedBinding, s.Call}
+)
+"""Nodes that open a scope, bind names, or may name a target; all others are only gone through."""
+
+
 def scan_scopes(root: s.Node) -> dict[int, ScopeInfo]:
     """The scopes of a tree (files, functions, rules, blocks, by `id` of their node), with the names that they bind and the targets among them."""
     infos: dict[int, ScopeInfo] = {id(root): ScopeInfo()}
@@ -150,6 +157,16 @@ def scan_scopes(root: s.Node) -> dict[int, ScopeInfo]:
 
     while stack:
         node, info = stack.pop()
+        kind = type(node)
+        if kind in _LEAVES:
+            continue
+        if kind is s.Binary:
+            stack.append((node.right, info))  # type: ignore[attr-defined]
+            stack.append((node.left, info))  # type: ignore[attr-defined]
+            continue
+        if kind not in _BINDING:
+            stack.extend([(child, info) for child in reversed(s.children(node))])
+            continue
         if isinstance(node, s.Def):
             info.names.setdefault(node.name.text, node.name)
             own = enter(node, info, [p.name for p in node.params])

@@ -34,7 +34,7 @@ from dfg.frontend.lowering.things import (
 from dfg.ir import Value
 from dfg.ops.surface import FUNCTIONS, Literal
 from dfg.source import Span
-from dfg.types import I64, KIND_ORDER, DType, from_numpy, promote
+from dfg.types import F32, I64, KIND_ORDER, DType, from_numpy, promote
 
 WHOLE: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "add": operator.add,
@@ -53,6 +53,7 @@ WHOLE: Final[dict[str, Callable[[Any, Any], Any]]] = {
 }
 """What is exact on whole numbers."""
 MAX_BITS: Final = 4096
+_QUICK: Final = frozenset({Value, Literal})
 
 
 def scalar_int(thing: Thing) -> bool:
@@ -84,8 +85,8 @@ def fold(lo: Lowering, name: str, args: Sequence[Thing], at: Span) -> Thing | No
     dtype = join(lo, args)
     with np.errstate(all="ignore"):
         try:
-            arrays = [np.asarray(v, dtype.np) for v in values]
-            if dtype.kind == "int" and name in ("divide", "exp", "log", "sqrt", "tanh", "sin", "cos") or (name == "power" and dtype.kind == "int" and np.any(arrays[1] < 0)):
+            arrays = [np.asarray(a.to(dtype) if isinstance(a, Literal) else v, dtype.np) for a, v in zip(args, values, strict=True)]
+            if (dtype.kind == "int" and name in ("divide", "exp", "log", "sqrt", "tanh", "sin", "cos")) or (name == "power" and dtype.kind == "int" and np.any(arrays[1] < 0)):
                 arrays = [a.astype(lo.cx.default_float.np) for a in arrays]
             array = np.asarray(f(*arrays))
         except (ArithmeticError, ValueError, TypeError, OverflowError):
@@ -196,10 +197,12 @@ def join_array(lo: Lowering, items: Sequence[Thing], made: ListThing, node: s.No
             values = [item.value for item in items]
             if kind == "int" and any(type(v) is int and not -(2**63) <= v < 2**63 for v in values):
                 lo.fail("literal-overflow", "a whole number of an array has at most 64 bits", node)
-            return Literal(kind, np.array(values, {"bool": np.bool_, "int": np.int64, "float": np.float64}[kind]))
+            array: np.ndarray = np.array(values, {"bool": np.bool_, "int": np.int64, "float": np.float64}[kind])
+            exact = np.array([item.to(F32) for item in items], np.float64) if kind == "float" else array
+            return Literal(kind, array, None, exact if np.any(exact != array) else None)
         if all(isinstance(item, Literal) or item.node is None for item in items):
             dtype = join(lo, items)
-            return Known(np.array([np.asarray(item.value, dtype.np) for item in items]), dtype)
+            return Known(np.array([np.asarray(item.to(dtype) if isinstance(item, Literal) else item.value, dtype.np) for item in items]), dtype)
     operands = [lo.operand(item, n) for item, n in zip(items, nodes, strict=True)]
     return lo.emit("stack", [operands], node.span, node, list(zip(nodes, items, strict=True)))
 
@@ -238,6 +241,11 @@ def apply(
     lo: Lowering, name: str, things: Sequence[Thing], nodes: Sequence[s.Node], at: Span, whole: s.Node, scope: Scope | None
 ) -> Thing:
     """An elementwise function of things: leaf by leaf on records, static on statics, else an op."""
+    if len(things) == 2 and (name in WHOLE or name == "divide"):
+        kinds = {type(t) for t in things}
+        if Value in kinds and kinds <= _QUICK:
+            operands = [lo.operand(t, n) for t, n in zip(things, nodes, strict=True)]
+            return lo.emit(name, operands, at, whole, list(zip(nodes, things, strict=True)), scope, bound=True)
     if any(isinstance(t, Record) for t in things):
         return leafwise(lo, things, nodes, at, lambda row: apply(lo, name, row, nodes, at, whole, scope))
     if any(type(t) is Shape for t in things) and name in ("equal", "not_equal"):

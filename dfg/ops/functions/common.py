@@ -36,7 +36,7 @@ def declare_binary(
             raise InferError("wrong-dtype", f"`{name}` takes numbers, not bool", [("x", "this is bool")], help=default)
         return cx.elementwise(target, (x, y), floating)
 
-    f._doc_of__ = doc_of(target)
+    f.__doc__ = doc_of(target)
     function(name, *aliases, fold=fold)(f)
 
 
@@ -47,7 +47,7 @@ def declare_unary(name: str, *aliases: str, op: str | None = None, floating: boo
     def f(cx: Surface, x: Arg) -> Value:
         return cx.elementwise(target, (x,), floating)
 
-    f._doc_of__ = doc_of(target)
+    f.__doc__ = doc_of(target)
     function(name, *aliases, fold=fold)(f)
 
 

@@ -77,6 +77,8 @@ def arange(cx: Surface, start: Static, stop: Static = None, step: Static = 1, dt
             raise InferError("bad-argument", "`arange` of a named size takes integers", [("step", "this one")])
         if s == 0:
             raise InferError("bad-argument", "`arange` takes a step that is not 0", [("step", "this one")])
+        if not all(math.isfinite(k) for k in (a, b, s)):
+            raise InferError("bad-argument", "`arange` takes finite numbers", [("stop", "this one")])
         n = max(0, math.ceil((b - a) / s))
         kind = d or cx.default_float
         counts = cx.graph.emit(OPS["iota"], (), (n, kind))

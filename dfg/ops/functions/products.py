@@ -52,7 +52,7 @@ def matmul(cx: Surface, x: Arg, y: Arg) -> Value:
             dim_fact=None if inner is False else f"dim {p} == {q}",
         )
     lead = max(a.rank - 2, b.rank - 2, 0)
-    letters, (i, j, k) = LETTERS[:lead], LETTERS[lead : lead + 3]
+    letters, i, j, k = LETTERS[:lead], LETTERS[lead], LETTERS[lead + 1], LETTERS[lead + 2]
     subs, batch = [], ""
     values = [a, b]
     tails = [(i if a.rank > 1 else "") + j, j + (k if b.rank > 1 else "")]

@@ -1,0 +1,582 @@
+"""Convolution: one primitive over windows, `conv`, whose gradients are itself; `conv1d` to `conv3d` and their transposes are made of it.
+
+`conv` is a contraction whose operands have, behind the axes named by `subs` (as in `contract`), axes that slide over each other:
+
+    y[.., t] = sum over shared letters and k of  x[.., t * stride + k * dilation - before] * w[.., k]
+
+for t from 0 below `sizes`; x has `spread - 1` zeros put between its elements, and is zero outside. Each operand's cotangent is a sum of the same kind (the
+windows, the strides and the two kinds of gaps change places), so orders of derivative need no other op, and sizes are exact without remainders.
+
+Evaluated by matrix products over windows copied in pieces of bounded size (`PIECE` elements), never over all windows at once; an operand with gaps is taken
+apart into its phases, so that a transposed convolution multiplies no zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from dfg.dims import Dim, DimLike, dim_max, dim_min
+from dfg.ir import Graph, InferError, Value
+from dfg.ops.base import OPAQUE, OPS, REDUCED, Attr, Axes, Case, Op, Reject, RuleContext, check_dtype, define, tensor
+from dfg.ops.contract import canonical, contract, split_subs
+from dfg.ops.movement import broadcast_along, emit_reshape
+from dfg.ops.surface import Arg, OptionalArg, Size, Static, Surface, Word, function, plain, size_of
+from dfg.types import NUMERIC, TensorType, Type
+
+PIECE = 1 << 21
+"""Elements of windows that are copied at a time."""
+
+CONV_ATTRS = tuple(Attr(n, "text" if n == "subs" else "int") for n in ("subs", "before", "sizes", "strides", "spread", "dilation"))
+# These are one entry for each window axis; a batch axis in front changes none of them.
+
+
+def _product(sizes: Sequence[DimLike]) -> DimLike:
+    total: DimLike = 1
+    for d in sizes:
+        total = total * d
+    return total
+
+
+def _infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
+    x, w = tensor(operands[0]), tensor(operands[1])
+    subs, before, sizes, strides, spread, dilation = attrs
+    check_dtype("conv", x, NUMERIC)
+    if x.dtype is not w.dtype:
+        raise InferError("wrong-dtype", f"a convolution takes operands of one dtype, not {x.dtype} and {w.dtype}", [(0, f"this is {x}"), (1, f"this is {w}")])
+    a, b, result = split_subs(subs)
+    n = len(sizes)
+    if len({len(before), n, len(strides), len(spread), len(dilation)}) > 1 or any(not isinstance(k, int) or k < 1 for k in (*strides, *spread, *dilation)):
+        raise InferError("bad-argument", f"a convolution takes a stride, a dilation and the like, of at least 1, for each of {n} axes")
+    if len(a) + n != x.rank or len(b) + n != w.rank:
+        raise InferError("rank-mismatch", f"`{subs}` and {n} window axes do not fit {x} and {w}", [(0, f"this is {x}"), (1, f"this is {w}")])
+    if any(len(set(t)) != len(t) for t in (a, b, result)) or not set(result) <= set(a) | set(b) or (set(a) ^ set(b)) - set(result):
+        raise InferError("bad-argument", f"`{subs}` is not a contraction of two operands in canonical form")
+    known: dict[str, tuple[DimLike, int]] = {letter: (d, k) for k, (letter, d) in enumerate(zip(a, x.shape, strict=False))}
+    for k, (letter, d) in enumerate(zip(b, w.shape, strict=False)):
+        if letter in known and (proved := cx.equal_sizes(known[letter][0], d)) is not True:
+            other, axis = known[letter]
+            raise InferError(
+                "shape-mismatch" if proved is False else "dim-unproved",
+                f"cannot convolve {x} with {w}: axis {axis} of the first and axis {k} of the second differ",
+                [(0, f"axis {axis} is {other}"), (1, f"axis {k} is {d}")],
+                dim_fact=None if proved is False else f"dim {other} == {d}",
+            )
+        known.setdefault(letter, (d, k))
+    for d in sizes:
+        cx.need(d, 0, "a size is never negative", "bad-argument")
+    return TensorType(x.dtype, (*[known[c][0] for c in result], *sizes))
+
+
+def _vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
+    x, w = y.operands
+    subs, before, sizes, strides, spread, dilation = y.attrs
+    a, b, result = split_subs(subs)
+    n = len(sizes)
+    made: list[Value | None] = [None, None]
+    if cx.need[0]:
+        kernel = w.shape[len(b) :]
+        turned = OPS["flip"](w, axes=tuple(range(len(b), w.rank)))
+        made[0] = conv(
+            ct,
+            turned,
+            subs=canonical(f"{result},{b}->{a}"),
+            before=tuple((k - 1) * d - p for k, d, p in zip(kernel, dilation, before, strict=True)),
+            sizes=x.shape[len(a) :],
+            strides=spread,
+            spread=strides,
+            dilation=dilation,
+        )
+    if cx.need[1]:
+        made[1] = conv(
+            x,
+            ct,
+            subs=canonical(f"{a},{result}->{b}"),
+            before=before,
+            sizes=w.shape[len(b) :],
+            strides=dilation,
+            spread=spread,
+            dilation=strides,
+        )
+    assert n == len(before)
+    return made
+
+
+# --- evaluation ----------------------------------------------------------------------------------------------------------------------
+
+
+def _evaluate(
+    xp: Any,
+    x: Any,
+    w: Any,
+    *,
+    subs: str,
+    before: tuple[int, ...],
+    sizes: tuple[int, ...],
+    strides: tuple[int, ...],
+    spread: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> Any:
+    a, b, result = split_subs(subs)
+    known = {**dict(zip(a, x.shape, strict=False)), **dict(zip(b, w.shape, strict=False))}
+    made = np.empty((*[known[c] for c in result], *sizes), x.dtype)
+    # Where an axis has gaps and steps of 1, results of one phase meet only every `spread`-th element of the window.
+    phased = [g if g > 1 and s == 1 and d == 1 else 1 for g, s, d in zip(spread, strides, dilation, strict=True)]
+    lead = (slice(None),) * len(result)
+    front = (slice(None),) * len(b)
+    for phase in product(*[range(min(g, max(n, 1))) for g, n in zip(phased, sizes, strict=True)]):
+        out = made[(*lead, *[slice(p, None, g) for p, g in zip(phase, phased, strict=True)])]
+        starts = [(p0 - p) % g for p, p0, g in zip(phase, before, phased, strict=True)]
+        part = w[(*front, *[slice(k, None, g) for k, g in zip(starts, phased, strict=True)])]
+        shifted = tuple((p0 - p - k) // g for p0, p, k, g in zip(before, phase, starts, phased, strict=True))
+        gaps = tuple(1 if f > 1 else g for f, g in zip(phased, spread, strict=True))
+        _dense(x, part, out, (a, b, result), shifted, strides, gaps, dilation)
+    return made
+
+
+def _dense(
+    x: np.ndarray,
+    w: np.ndarray,
+    out: np.ndarray,
+    letters: tuple[str, str, str],
+    before: Sequence[int],
+    strides: Sequence[int],
+    spread: Sequence[int],
+    dilation: Sequence[int],
+) -> None:
+    """One convolution into `out`."""
+    a, b, result = letters
+    n = len(before)
+    sizes, kernel = out.shape[len(result) :], w.shape[len(b) :]
+    if out.size == 0 or x.size == 0 or w.size == 0:
+        out[...] = 0
+        return
+    reach = [(t - 1) * s + (k - 1) * d + 1 for t, s, k, d in zip(sizes, strides, kernel, dilation, strict=True)]
+    padded = _padded(x, len(a), before, reach, spread)
+    steps = padded.strides[len(a) :]
+    windows = np.lib.stride_tricks.as_strided(
+        padded,
+        (*padded.shape[: len(a)], *sizes, *kernel),
+        (*padded.strides[: len(a)], *[q * s for q, s in zip(steps, strides, strict=True)], *[q * d for q, d in zip(steps, dilation, strict=True)]),
+        writeable=False,
+    )
+    places, taps = int(np.prod(sizes)), int(np.prod(kernel))
+    rows = x.shape[0] if a else 1
+    if windows.size // rows <= max(PIECE, padded.size):
+        _by_pieces(windows, w, out, letters, n)
+        return
+    # Windows of one row alone would take too much: place by place over the shorter of the two.
+    t, k = "0123456789"[:n], "ABCDEFGHIJ"[:n]
+    if taps <= places:
+        out[...] = 0
+        for tap in np.ndindex(*kernel):
+            out += _einsum(f"{a}{t},{b}->{result}{t}", windows[(..., *tap)], w[(..., *tap)])
+    else:
+        for place in np.ndindex(*sizes):
+            out[(..., *place)] = _einsum(f"{a}{k},{b}{k}->{result}", windows[(*(slice(None),) * len(a), *place)], w)
+
+
+def _einsum(subs: str, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    evaluate = contract.evaluate
+    assert evaluate is not None
+    return np.asarray(evaluate(np, x, w, subs=subs))
+
+
+def _padded(x: np.ndarray, lead: int, before: Sequence[int], reach: Sequence[int], spread: Sequence[int]) -> np.ndarray:
+    """The operand from `before` places ahead of its start, `reach` places long, with its gaps; a view where nothing is to be added."""
+    if all(p <= 0 and g == 1 and r - p <= s for p, g, r, s in zip(before, spread, reach, x.shape[lead:], strict=True)):
+        return x[(..., *[slice(-p, r - p) for p, r in zip(before, reach, strict=True)])]
+    made = np.zeros((*x.shape[:lead], *reach), x.dtype)
+    target, source = [], []
+    for p, r, g, s in zip(before, reach, spread, x.shape[lead:], strict=True):
+        first = -(p // g) if p < 0 else 0  # the first element at a place that is not negative
+        last = min(s, (r - 1 - p) // g + 1)
+        first = min(first, max(last, 0))
+        source.append(slice(first, max(last, first)))
+        target.append(slice(p + first * g, p + first * g + max(last - first, 0) * g, g))
+    if all(e.stop > e.start for e in source):
+        made[(..., *target)] = x[(..., *source)]
+    return made
+
+
+def _pieces(rows: int, size: int) -> Iterator[slice]:
+    """Runs of rows, each of at most `PIECE` elements."""
+    step = max(1, PIECE // max(1, size // rows))
+    for i in range(0, rows, step):
+        yield slice(i, min(i + step, rows))
+
+
+def _by_pieces(windows: np.ndarray, w: np.ndarray, out: np.ndarray, letters: tuple[str, str, str], n: int) -> None:
+    """Matrix products over windows that are copied row by row of the first axis."""
+    a, b, result = letters
+    if not a:
+        out[...] = _products(windows, w, letters, n)
+        return
+    c = a[0]
+    started = False
+    for run in _pieces(windows.shape[0], windows.size):
+        part = w[tuple(run if d == c else slice(None) for d in b)]
+        made = _products(windows[run], part, letters, n)
+        if c in result:
+            out[tuple(run if d == c else slice(None) for d in result)] = made
+        elif started:
+            out += made
+        else:
+            out[...] = made
+            started = True
+
+
+def _products(windows: np.ndarray, w: np.ndarray, letters: tuple[str, str, str], n: int) -> np.ndarray:
+    """The convolution of a piece by one matmul."""
+    a, b, result = letters
+    batch = [c for c in a if c in b and c in result]
+    left = [c for c in a if c not in b]
+    right = [c for c in b if c not in a]
+    summed = [c for c in a if c in b and c not in result]
+    size = {**dict(zip(a, windows.shape, strict=False)), **dict(zip(b, w.shape, strict=False))}
+    place = list(range(len(a), len(a) + n))
+    tap = list(range(len(a) + n, len(a) + 2 * n))
+    places, taps = windows.shape[len(a) : len(a) + n], windows.shape[len(a) + n :]
+
+    def of(names: Sequence[str]) -> list[int]:
+        return [a.index(c) for c in names]
+
+    def total(names: Sequence[str], more: Sequence[int] = ()) -> int:
+        return int(np.prod([*[size[c] for c in names], *more], dtype=np.int64))
+
+    q = w.transpose([*[b.index(c) for c in (*batch, *right, *summed)], *range(len(b), len(b) + n)])
+    q = q.reshape((*[size[c] for c in batch], total(right), total(summed, taps)))
+    if int(np.prod(places)) >= int(np.prod(taps)):
+        # Many places: each row's windows as [taps, places], which the product leaves in the order of the result.
+        order = [c for c in result if c in batch or c in left]
+        p = windows.transpose([*of(order), *of(summed), *tap, *place])
+        p = p.reshape((*[size[c] for c in order], total(summed, taps), total((), places)))
+        q = q.reshape((*[size[c] if c in batch else 1 for c in order], total(right), total(summed, taps))) if _same_order(order, batch) else None
+        if q is not None:
+            made = np.matmul(q, p).reshape((*[size[c] for c in order], *[size[c] for c in right], *places))
+            names = [*order, *right]
+            return made.transpose([*[names.index(c) for c in result], *range(len(names), len(names) + n)])
+        q = w.transpose([*[b.index(c) for c in (*batch, *right, *summed)], *range(len(b), len(b) + n)])
+        q = q.reshape((*[size[c] for c in batch], total(right), total(summed, taps)))
+    p = windows.transpose([*of(batch), *of(left), *place, *of(summed), *tap])
+    p = p.reshape((*[size[c] for c in batch], total(left, places), total(summed, taps)))
+    made = np.matmul(q, np.swapaxes(p, -1, -2))
+    names = [*batch, *right, *left]
+    made = made.reshape((*[size[c] for c in names], *places))
+    return made.transpose([*[names.index(c) for c in result], *range(len(names), len(names) + n)])
+
+
+def _same_order(order: Sequence[str], batch: Sequence[str]) -> bool:
+    return [c for c in order if c in batch] == list(batch)
+
+
+# --- the definition ------------------------------------------------------------------------------------------------------------------
+
+
+def _axes(v: Value) -> Axes:
+    a, b, result = split_subs(v.attrs[0])
+    n = len(v.attrs[2])
+    return tuple((*[result.index(c) if c in result else REDUCED for c in letters], *[OPAQUE] * n) for letters in (a, b))
+
+
+def _taps(v: Value) -> DimLike:
+    b = split_subs(v.attrs[0])[1]
+    return _product(v.operands[1].shape[len(b) :])
+
+
+def _cost(v: Value) -> DimLike:
+    a, _, result = split_subs(v.attrs[0])
+    return 2 * v.type.size * _taps(v) * _product([d for c, d in zip(a, v.operands[0].shape, strict=False) if c not in result])
+
+
+def _workspace(v: Value) -> DimLike:
+    """The padded operand, a piece of its windows, and products before they are in place."""
+    x, w = v.operands
+    a, b, _ = split_subs(v.attrs[0])
+    _, _, sizes, strides, spread, dilation = v.attrs
+    kernel = w.shape[len(b) :]
+    lead = _product(x.shape[: len(a)])
+    reach: DimLike = 1
+    for t, s, k, d in zip(sizes, strides, kernel, dilation, strict=True):
+        reach = reach * ((t - 1) * s + (k - 1) * d + 1)
+    padded = lead * reach if any(isinstance(d, Dim) for d in (*sizes, *kernel)) or any(d > 0 for d in (*sizes, *kernel)) else 0
+    windows = lead * _product(sizes) * _product(kernel)
+    bound = dim_max(PIECE, dim_max(padded, 0))
+    assert len(spread) == len(sizes)
+    return (dim_max(padded, 0) + dim_min(windows, bound) + w.type.size + 2 * v.type.size) * v.dtype.size
+
+
+_FORWARD = "ngc,goc->ngo"
+# x, w, subs, before, sizes, strides, spread, dilation
+_SAMPLES: list[tuple[tuple[int, ...], tuple[int, ...], str, tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = [
+    ((5,), (3,), ",->", (0,), (3,), (1,), (1,), (1,)),
+    ((4,), (3,), ",->", (2,), (6,), (1,), (1,), (1,)),
+    ((2, 1, 2, 6), (1, 3, 2, 3), _FORWARD, (1,), (3,), (2,), (1,), (1,)),
+    ((2, 2, 1, 7), (2, 2, 1, 2), _FORWARD, (0,), (5,), (1,), (1,), (2,)),
+    ((1, 1, 2, 4, 5), (1, 2, 2, 2, 3), _FORWARD, (1, 0), (2, 3), (2, 1), (1, 1), (1, 1)),
+    ((2, 1, 2, 3, 3), (1, 2, 2, 2, 2), _FORWARD, (1, 1), (6, 5), (1, 1), (2, 2), (1, 1)),
+    ((2, 3), (2, 3), "a,a->a", (1,), (4,), (1,), (3,), (2,)),
+    ((2, 4), (3, 2), "a,b->ab", (-1,), (2,), (1,), (1,), (1,)),
+    ((3, 5), (3, 2), "a,a->", (0,), (2,), (2,), (1,), (3,)),
+    ((2, 5), (2,), "a,->a", (1,), (5,), (1,), (1,), (1,)),
+    ((0, 1, 2, 4), (1, 1, 2, 3), _FORWARD, (0,), (2,), (1,), (1,), (1,)),
+    ((2, 3), (2, 0), "a,a->a", (0,), (2,), (1,), (1,), (1,)),
+    ((2, 0), (2, 2), "a,a->a", (1,), (2,), (1,), (2,), (1,)),
+    ((2, 3), (2, 2), "a,a->a", (4,), (9,), (1,), (2,), (1,)),
+]
+
+
+def _samples(rng: np.random.Generator) -> list[Case]:
+    names = ("subs", "before", "sizes", "strides", "spread", "dilation")
+    return [Case((rng.normal(size=r[0]), rng.normal(size=r[1])), tuple(zip(names, (canonical(r[2]), *r[3:]), strict=True))) for r in _SAMPLES]
+
+
+_ATTRS: tuple[tuple[str, Any], ...] = (("subs", "ab,cb->ac"), ("before", (0,)), ("sizes", (2,)), ("strides", (1,)), ("spread", (1,)), ("dilation", (1,)))
+conv = define(
+    Op(
+        "conv",
+        "The sum of products of one operand's windows with the other, contracted by `subs`; transposed, dilated and grouped convolutions, and all their gradients.",
+        _infer,
+        _vjp,
+        attrs=CONV_ATTRS,
+        arity=2,
+        evaluate=_evaluate,
+        axes=_axes,
+        bilinear=True,
+        workspace=_workspace,
+        cost=_cost,
+        samples=_samples,
+        formula="y[t] = sum of x[t * stride + k * dilation - before] * w[k]",
+        rejects=(
+            Reject(("f64[2, 3, 4]", "f64[2, 2, 3]"), _ATTRS, "shape-mismatch"),
+            Reject(("f64[3, 4]", "f64[2, 3, 3]"), _ATTRS, "rank-mismatch"),
+            Reject(("f64[2, 3, 4]", "f32[2, 3, 3]"), _ATTRS, "wrong-dtype"),
+            Reject(("bool[2, 3, 4]", "bool[2, 3, 3]"), _ATTRS, "wrong-dtype"),
+            Reject(("f64[2, 3, 4]", "f64[2, 3, 3]"), (*_ATTRS[:3], ("strides", (0,)), *_ATTRS[4:]), "bad-argument"),
+        ),
+    )
+)
+
+
+@function("conv")
+def conv_(cx: Surface, x: Arg, w: Arg, subs: Word, before: Static, sizes: Static, strides: Static = None, spread: Static = None, dilation: Static = None) -> Value:
+    """The general convolution: `y[.., t] = sum of x[.., t * stride + k * dilation - before] * w[.., k]` for t below `sizes`, where `subs` names the axes before
+    the window axes as in `einsum`, and `spread - 1` zeros stand between the elements of `x`."""
+    a, b = cx.promote((x, w), "conv")
+    n = len(_numbers(sizes, "conv", "sizes"))
+    given = [_numbers(p, "conv", name) if plain(p) is not None else (1,) * n for p, name in ((strides, "strides"), (spread, "spread"), (dilation, "dilation"))]
+    text = plain(subs)
+    if not isinstance(text, str) or text.count(",") != 1 or text.count("->") != 1:
+        raise InferError("bad-argument", '`conv` takes a text such as "nc,oc->no" as `subs`', [("subs", "this one")])
+    return conv(
+        a, b, subs=canonical(text), before=_numbers(before, "conv", "before"), sizes=_numbers(sizes, "conv", "sizes"), strides=given[0], spread=given[1], dilation=given[2]
+    )  # fmt: skip
+
+
+def _numbers(x: Any, name: str, argument: str) -> tuple[DimLike, ...]:
+    given = plain(x)
+    return tuple(size_of(d, name, argument) for d in (given if isinstance(given, tuple) else (given,)))
+
+
+# --- what windows over the last axes share -------------------------------------------------------------------------------------------------
+
+
+def per_axis(x: Any, n: int, name: str, argument: str, least: int = 1) -> tuple[int, ...]:
+    """An integer, or one for each of n axes."""
+    given = plain(x)
+    items = given if isinstance(given, tuple) else (given,) * n
+    if len(items) == 1:
+        items = items * n
+    if len(items) != n or any(isinstance(k, bool) or not isinstance(k, int) for k in items):
+        raise InferError("bad-argument", f"`{name}` takes an integer, or {n} of them, as `{argument}`", [(argument, "this one")])
+    for k in items:
+        if k < least:
+            raise InferError("bad-argument", f"`{name}` takes `{argument}` of at least {least}, not {k}", [(argument, "this one")])
+    return items
+
+
+def pads(x: Any, n: int, name: str, reach: Sequence[DimLike]) -> list[tuple[DimLike, DimLike]]:
+    """How much to pad before and after each axis: a number, one for each axis, a pair for each axis, "valid" (nothing) or "same" (so much that steps of 1 keep the size)."""
+    given = plain(x)
+    if given == "valid":
+        return [(0, 0)] * n
+    if given == "same":
+        return [((r - 1) // 2, (r - 1) - (r - 1) // 2) for r in reach]
+    if isinstance(given, str):
+        raise InferError("bad-argument", f'`{name}` takes numbers, "same" or "valid" as `padding`, not "{given}"', [("padding", "this one")])
+    if isinstance(given, tuple) and any(isinstance(p, tuple) for p in given):
+        if len(given) != n or any(not isinstance(p, tuple) or len(p) != 2 for p in given):
+            raise InferError("bad-argument", f"`{name}` takes a pair for each of {n} axes as `padding`", [("padding", "this one")])
+        return [(a, b) for a, b in (per_axis(p, 2, name, "padding", 0) for p in given)]
+    return [(p, p) for p in per_axis(given, n, name, "padding", 0)]
+
+
+def windows_of(cx: Surface, name: str, size: DimLike, pad: tuple[DimLike, DimLike], reach: DimLike, stride: int, axis: int, t: TensorType) -> DimLike:
+    """How many windows fit an axis: (size + padding - reach) // stride + 1."""
+    room = size + pad[0] + pad[1]
+    cx.graph.need(
+        room,
+        reach,
+        f"`{name}`: the window of {reach} does not fit axis {axis}",
+        "shape-mismatch",
+        [("x", f"axis {axis} of {t} has size {size}"), (1, "this is larger")],
+        help="pad, or take a smaller window",
+    )
+    return (room - reach) // stride + 1
+
+
+# --- the functions ---------------------------------------------------------------------------------------------------------------------
+
+
+def _groups_of(cx: Surface, groups: Any, name: str) -> int:
+    g = plain(groups)
+    if isinstance(g, bool) or not isinstance(g, int) or g < 1:
+        raise InferError("bad-argument", f"`{name}` takes an integer of at least 1 as `groups`", [("groups", "this one")])
+    return g
+
+
+def _divided(cx: Surface, d: DimLike, g: int, name: str, what: str, argument: str, t: TensorType) -> DimLike:
+    if g == 1:
+        return d
+    proved = cx.graph.equal_sizes(d // g * g, d)
+    if proved is not True:
+        raise InferError(
+            "shape-mismatch" if proved is False else "dim-unproved",
+            f"`{name}`: {d} {what} do not divide into {g} groups",
+            [(argument, f"this is {t}"), ("groups", "by these")],
+            dim_fact=None if proved is False else f"dim {d} % {g} == 0",
+        )
+    return d // g
+
+
+def _operands(cx: Surface, name: str, n: int, x: Any, weight: Any, bias: Any) -> tuple[Value, Value, Value | None, bool]:
+    """The operands with a batch axis; True if there was none."""
+    values = cx.promote([x, weight] if bias is None else [x, weight, bias], name)
+    v, w = values[:2]
+    c = values[2] if bias is not None else None
+    if v.rank not in (n + 1, n + 2):
+        raise InferError(
+            "rank-mismatch", f"`{name}` takes [batch, channels, {', '.join(['size'] * n)}], with or without the batch, not {v.type}", [("x", f"this is {v.type}")]
+        )
+    if w.rank != n + 2:
+        raise InferError("rank-mismatch", f"`{name}` takes weights of rank {n + 2}, not {w.type}", [("weight", f"this is {w.type}")])
+    single = v.rank == n + 1
+    return (emit_reshape(v, (1, *v.shape)) if single else v), w, c, single
+
+
+def _finish(cx: Surface, name: str, made: Value, channels: DimLike, bias: Value | None, single: bool) -> Value:
+    """[n, g, o, sizes] as [n, g*o, sizes], with the bias."""
+    shape = (made.shape[0], channels, *made.shape[3:])
+    result = emit_reshape(made, shape)
+    if bias is not None:
+        if bias.rank != 1 or cx.graph.equal_sizes(bias.shape[0], channels) is not True:
+            raise InferError("shape-mismatch", f"`{name}` takes a bias of {channels} numbers, one for each channel of its result, not {bias.type}", [("bias", f"this is {bias.type}")])
+        result = result + broadcast_along(bias, shape, (1,))
+    return emit_reshape(result, shape[1:]) if single else result
+
+
+def _convolve(cx: Surface, name: str, n: int, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> Value:
+    v, w, c, single = _operands(cx, name, n, x, weight, bias)
+    s, d, g = per_axis(stride, n, name, "stride"), per_axis(dilation, n, name, "dilation"), _groups_of(cx, groups, name)
+    per_group = _divided(cx, v.shape[1], g, name, "channels", "x", v.type)
+    outs = _divided(cx, w.shape[0], g, name, "filters", "weight", w.type)
+    if (proved := cx.graph.equal_sizes(per_group, w.shape[1])) is not True:
+        raise InferError(
+            "shape-mismatch" if proved is False else "dim-unproved",
+            f"`{name}`: filters of {w.shape[1]} channels do not fit {per_group} channels{' in each group' if g > 1 else ''}",
+            [("x", f"this is {v.type}"), ("weight", f"axis 1 is {w.shape[1]}")],
+            dim_fact=None if proved is False else f"dim {per_group} == {w.shape[1]}",
+        )
+    reach = [(k - 1) * e + 1 for k, e in zip(w.shape[2:], d, strict=True)]
+    pad = pads(padding, n, name, reach)
+    sizes = tuple(windows_of(cx, name, v.shape[2 + i], pad[i], reach[i], s[i], 2 + i, v.type) for i in range(n))
+    made = conv(
+        emit_reshape(v, (v.shape[0], g, per_group, *v.shape[2:])),
+        emit_reshape(w, (g, outs, *w.shape[1:])),
+        subs=canonical(_FORWARD),
+        before=tuple(p for p, _ in pad),
+        sizes=sizes,
+        strides=s,
+        spread=(1,) * n,
+        dilation=d,
+    )
+    return _finish(cx, name, made, w.shape[0], c, single)
+
+
+def _convolve_back(cx: Surface, name: str, n: int, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: Any, dilation: Any) -> Value:
+    v, w, c, single = _operands(cx, name, n, x, weight, bias)
+    s, d, g = per_axis(stride, n, name, "stride"), per_axis(dilation, n, name, "dilation"), _groups_of(cx, groups, name)
+    extra = per_axis(output_padding, n, name, "output_padding", 0)
+    for e, t, f in zip(extra, s, d, strict=True):
+        if e >= max(t, f):
+            raise InferError("bad-argument", f"`{name}` takes an `output_padding` below the stride or the dilation, not {e}", [("output_padding", "this one")])
+    if (proved := cx.graph.equal_sizes(v.shape[1], w.shape[0])) is not True:
+        raise InferError(
+            "shape-mismatch" if proved is False else "dim-unproved",
+            f"`{name}`: {w.shape[0]} filters do not fit {v.shape[1]} channels",
+            [("x", f"this is {v.type}"), ("weight", f"axis 0 is {w.shape[0]}")],
+            dim_fact=None if proved is False else f"dim {v.shape[1]} == {w.shape[0]}",
+        )
+    per_group = _divided(cx, v.shape[1], g, name, "channels", "x", v.type)
+    reach = [(k - 1) * e + 1 for k, e in zip(w.shape[2:], d, strict=True)]
+    pad = pads(padding, n, name, reach)
+    sizes: list[DimLike] = []
+    for i in range(n):
+        h = v.shape[2 + i]
+        size = (h - 1) * s[i] - pad[i][0] - pad[i][1] + reach[i] + extra[i]
+        cx.graph.need(size, 0, f"`{name}`: the padding leaves nothing of axis {2 + i}", "shape-mismatch", [("x", f"this is {v.type}"), ("padding", "this one")])
+        sizes.append(size)
+    made = conv(
+        emit_reshape(v, (v.shape[0], g, per_group, *v.shape[2:])),
+        OPS["flip"](emit_reshape(w, (g, per_group, *w.shape[1:])), axes=tuple(range(3, 3 + n))),
+        subs=canonical("ngc,gco->ngo"),
+        before=tuple(r - 1 - p for r, (p, _) in zip(reach, pad, strict=True)),
+        sizes=tuple(sizes),
+        strides=(1,) * n,
+        spread=s,
+        dilation=d,
+    )
+    return _finish(cx, name, made, g * w.shape[1], c, single)
+
+
+def _declare(n: int) -> None:
+    name, back = f"conv{n}d", f"conv_transpose{n}d"
+    shape = ", ".join(["size", "height, width", "depth, height, width"][n - 1 : n])
+
+    def forward(
+        cx: Surface, x: Arg, weight: Arg, bias: OptionalArg = None, stride: Size = 1, padding: Static = 0, dilation: Size = 1, groups: Size = 1
+    ) -> Value:
+        return _convolve(cx, name, n, x, weight, bias, stride, padding, dilation, groups)
+
+    forward.__doc__ = (
+        f"Cross-correlation of [batch, channels, {shape}] (the batch may be missing) with filters [filters, channels / groups, window]. `padding` is a number, one or a "
+        'pair for each axis, "valid" (none) or "same"; the result has (size + padding - dilation * (window - 1) - 1) // stride + 1 places.'
+    )
+    function(name)(forward)
+
+    def backward(
+        cx: Surface,
+        x: Arg,
+        weight: Arg,
+        bias: OptionalArg = None,
+        stride: Size = 1,
+        padding: Static = 0,
+        output_padding: Size = 0,
+        groups: Size = 1,
+        dilation: Size = 1,
+    ) -> Value:
+        return _convolve_back(cx, back, n, x, weight, bias, stride, padding, output_padding, groups, dilation)
+
+    backward.__doc__ = (
+        f"The transpose of `{name}`: [batch, channels, {shape}] spread by filters [channels, filters / groups, window] over "
+        "(size - 1) * stride - padding + dilation * (window - 1) + 1 + output_padding places."
+    )
+    function(back)(backward)
+
+
+for _n in (1, 2, 3):
+    _declare(_n)
+

@@ -1,0 +1,239 @@
+"""Determinants: `det`, `slogdet`, and the cofactors that are their gradient, exact for singular matrices too.
+
+With x = U S V^T the cofactor matrix is det(U) det(V) U diag(products of all singular values but one) V^T, which needs no inverse. Its derivative has the
+products without two of them. So `det` has its first and second derivative at any matrix; from the third on the rule divides and gives NaN at singular ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dfg.ir import Graph, InferError, Value
+from dfg.ops.base import Case, Op, Reject, RuleContext, define, project, tensor
+from dfg.ops.contract import LETTERS, canonical, contract
+from dfg.ops.elementwise import log
+from dfg.ops.linalg import matmul_last, transpose_last
+from dfg.ops.matrix import batched, bytes_of, inv, matrices, regular, scalars_along, square
+from dfg.ops.surface import Arg, Surface, function
+from dfg.types import TensorType, TupleType, Type
+
+
+def trace_of_product(a: Value, b: Value) -> Value:
+    """The sum of products of elements, matrix by matrix."""
+    names = LETTERS[: a.rank]
+    return contract(a, b, subs=canonical(f"{names},{names}->{names[:-2]}"))
+
+
+def _lanes(v: Value) -> Any:
+    return batched(v)
+
+
+def svd_or_nan(xp: Any, x: Any) -> tuple[Any, Any, Any]:
+    """The reduced singular value decomposition; NaN for a matrix that is not finite, where LAPACK would not end."""
+    fine = xp.isfinite(x).all((-2, -1))
+    if fine.all():
+        u, s, vh = xp.linalg.svd(x, full_matrices=False)
+        return u, s, vh
+    u, s, vh = xp.linalg.svd(xp.where(fine[..., None, None], x, 0), full_matrices=False)
+    for m in (u, s, vh):
+        m[~fine] = np.nan
+    return u, s, vh
+
+
+def _without_one(xp: Any, s: Any) -> Any:
+    """Products of all elements of the last axis but one, without dividing."""
+    ones = xp.ones((*s.shape[:-1], 1), s.dtype)
+    before = xp.cumprod(xp.concatenate([ones, s[..., :-1]], -1), -1) if s.shape[-1] else s
+    after = xp.flip(xp.cumprod(xp.concatenate([ones, xp.flip(s, -1)[..., :-1]], -1), -1), -1) if s.shape[-1] else s
+    return before * after
+
+
+def _without_two(xp: Any, s: Any) -> Any:
+    """Products of all elements of the last axis but two, for each pair; the diagonal is 0."""
+    n = s.shape[-1]
+    made = xp.zeros((*s.shape, n), s.dtype)
+    one = xp.ones((*s.shape[:-1], 1), s.dtype)
+    before = xp.cumprod(xp.concatenate([one, s], -1), -1)
+    after = xp.flip(xp.cumprod(xp.concatenate([one, xp.flip(s, -1)], -1), -1), -1)
+    for i in range(n - 1):
+        between = xp.cumprod(xp.concatenate([one, s[..., i + 1 : -1]], -1), -1)
+        made[..., i, i + 1 :] = before[..., i, None] * between * after[..., i + 2 :]
+        made[..., i + 1 :, i] = made[..., i, i + 1 :]
+    return made
+
+
+def _turn(xp: Any, u: Any, vh: Any) -> Any:
+    """det(U) det(V), which is 1 or -1."""
+    return (xp.linalg.det(u) * xp.linalg.det(vh))[..., None, None].astype(u.dtype)
+
+
+def _cofactor(xp: Any, x: Any) -> Any:
+    u, s, vh = svd_or_nan(xp, x)
+    return xp.round(_turn(xp, u, vh)) * ((u * _without_one(xp, s)[..., None, :]) @ vh)
+
+
+def _cofactor_slope(xp: Any, x: Any, q: Any) -> Any:
+    u, s, vh = svd_or_nan(xp, x)
+    inner = xp.swapaxes(u, -1, -2) @ q @ xp.swapaxes(vh, -1, -2)
+    pairs = _without_two(xp, s)
+    made = -pairs * xp.swapaxes(inner, -1, -2)
+    n = x.shape[-1]
+    made[..., range(n), range(n)] = (pairs @ xp.diagonal(inner, axis1=-2, axis2=-1)[..., None])[..., 0]
+    return xp.round(_turn(xp, u, vh)) * (u @ made @ vh)
+
+
+def _matrix_infer(name: str, scalar: bool) -> Any:
+    def infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
+        t = tensor(operands[0])
+        square(name, t, cx)
+        for k, o in enumerate(operands[1:], 1):
+            if o.type != t:
+                raise InferError("shape-mismatch", f"`{name}` takes operands of one type, not {t} and {o.type}", [(0, f"this is {t}"), (k, f"this is {o.type}")])
+        return t.with_shape(t.shape[:-2]) if scalar else t
+
+    return infer
+
+
+def _singular(rng: np.random.Generator, n: int, rank: int) -> np.ndarray:
+    return np.asarray(rng.normal(size=(n, rank)) @ rng.normal(size=(rank, n)))
+
+
+def _det_cases(rng: np.random.Generator) -> list[np.ndarray]:
+    return [*[regular(rng, s) for s in [(3, 3), (2, 2, 2), (1, 1), (0, 0), (0, 2, 2)]], _singular(rng, 3, 2), _singular(rng, 3, 1), _singular(rng, 4, 2), np.zeros((2, 2))]
+
+
+_REJECTS = (Reject(("f64[2, 3]",), (), "shape-mismatch"), Reject(("i64[2, 2]",), (), "wrong-dtype"))
+
+det = define(
+    Op(
+        "det",
+        "The determinant of square matrices. Its gradient, the cofactors, exists for singular ones too.",
+        _matrix_infer("det", True),
+        lambda cx, ct, y: [scalars_along(ct, y.operands[0]) * cofactor(y.operands[0])],
+        evaluate=lambda xp, x: xp.linalg.det(x),
+        axes=_lanes,
+        workspace=lambda v: bytes_of(v, 2),
+        cost=lambda v: v.operands[0].type.size * v.operands[0].shape[-1],
+        samples=lambda rng: [Case((x,)) for x in _det_cases(rng)],
+        formula="det(x)",
+        rejects=_REJECTS,
+    )
+)
+
+cofactor = define(
+    Op(
+        "cofactor",
+        "The cofactors of square matrices: det(x) times the transposed inverse, also where there is no inverse. Made from singular values.",
+        _matrix_infer("cofactor", False),
+        lambda cx, ct, y: [cofactor_slope(y.operands[0], ct)],
+        evaluate=_cofactor,
+        axes=_lanes,
+        fails="singular",
+        workspace=lambda v: bytes_of(v, 8),
+        cost=lambda v: 20 * v.type.size * v.shape[-1],
+        samples=lambda rng: [Case((x,), order=2 if np.prod(x.shape) and np.all(np.abs(np.linalg.det(x)) > 0.1) else 1) for x in _det_cases(rng)],
+        formula="det(x) x^-T",
+        rejects=_REJECTS,
+    )
+)
+
+
+def _slope_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
+    x, q = y.operands
+    return [_third(x, q, ct) if cx.need[0] else None, cofactor_slope(x, ct) if cx.need[1] else None]
+
+
+def _third(x: Value, q: Value, r: Value) -> Value:
+    """The third derivative of det in the directions q and r, for an x that has an inverse: det times the polynomial in Y = x^-T that the expansion of
+    det(1 + E) = 1 + tr E + ((tr E)^2 - tr E^2) / 2 + ... gives."""
+    w = transpose_last(inv(x, strict=False))
+    a, b = (matmul_last(matmul_last(w, transpose_last(e)), w) for e in (q, r))
+    tq, tr, tqr = trace_of_product(w, q), trace_of_product(w, r), trace_of_product(a, r)
+    both = matmul_last(matmul_last(a, transpose_last(r)), w) + matmul_last(matmul_last(b, transpose_last(q)), w)
+    made = scalars_along(tq * tr - tqr, x) * w - scalars_along(tr, x) * a - scalars_along(tq, x) * b + both
+    return scalars_along(det(x), x) * made
+
+
+cofactor_slope = define(
+    Op(
+        "cofactor_slope",
+        "The gradient of sum(q * cofactor(x)) by x: the second derivative of the determinant in the direction q.",
+        _matrix_infer("cofactor_slope", False),
+        _slope_vjp,
+        arity=2,
+        evaluate=_cofactor_slope,
+        axes=_lanes,
+        fails="singular",
+        workspace=lambda v: bytes_of(v, 12),
+        cost=lambda v: 26 * v.type.size * v.shape[-1],
+        samples=lambda rng: [Case((regular(rng, s), rng.normal(size=s))) for s in [(3, 3), (2, 2, 2), (1, 1), (0, 0)]] + [Case((_singular(rng, 4, 2), rng.normal(size=(4, 4))), wrt=(1,))],
+        rejects=(Reject(("f64[2, 2]", "f64[3, 3]"), (), "shape-mismatch"), Reject(("i64[2, 2]", "i64[2, 2]"), (), "wrong-dtype")),
+    )
+)
+
+
+def _slogdet_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
+    t = tensor(operands[0])
+    square("slogdet", t, cx)
+    return TupleType([TensorType(t.dtype, t.shape[:-2])] * 2)
+
+
+def _slogdet_vjp(cx: RuleContext, cts: Any, y: Value) -> Sequence[Value | None]:
+    if cts[1] is None:
+        return [None]
+    x = y.operands[0]
+    return [scalars_along(cts[1], x) * transpose_last(inv(x, strict=False))]
+
+
+slogdet = define(
+    Op(
+        "slogdet",
+        "The sign of the determinant of square matrices and the logarithm of its absolute value.",
+        _slogdet_infer,
+        _slogdet_vjp,
+        evaluate=lambda xp, x: tuple(xp.linalg.slogdet(x)),
+        axes=_lanes,
+        workspace=lambda v: bytes_of(v, 2),
+        cost=lambda v: v.operands[0].type.size * v.operands[0].shape[-1],
+        samples=lambda rng: [Case((regular(rng, s),)) for s in [(3, 3), (2, 2, 2), (1, 1), (0, 0)]] + [Case((-np.eye(3) + 0.1 * rng.normal(size=(3, 3)),))],
+        formula="sign(det(x)), log(abs(det(x)))",
+        rejects=_REJECTS,
+    )
+)
+
+
+@function("det")
+def det_(cx: Surface, x: Arg) -> Value:
+    """The determinant of square matrices."""
+    return det(matrices(cx, x, "det"))
+
+
+@function("cofactor")
+def cofactor_(cx: Surface, x: Arg) -> Value:
+    """The cofactors of square matrices, the gradient of the determinant: det(x) times the transposed inverse, also where there is no inverse."""
+    return cofactor(matrices(cx, x, "cofactor"))
+
+
+@function("cofactor_slope")
+def cofactor_slope_(cx: Surface, x: Arg, q: Arg) -> Value:
+    """The gradient of `sum(q * cofactor(x))` by `x`."""
+    a, b = cx.promote((x, q), "cofactor_slope", floating=True)
+    return cofactor_slope(matrices(cx, a, "cofactor_slope"), cx.stretch(b, a.shape))
+
+
+@function("slogdet")
+def slogdet_(cx: Surface, x: Arg) -> tuple[Value, ...]:
+    """The sign of the determinant and the logarithm of its absolute value: `sign, logabsdet = slogdet(x)`."""
+    return project(slogdet(matrices(cx, x, "slogdet")))
+
+
+@function("logdet")
+def logdet(cx: Surface, x: Arg) -> Value:
+    """The logarithm of the determinant: NaN where it is negative, -inf where it is 0."""
+    sign, size = slogdet_(cx, x)
+    return size + log(sign)
+
+
