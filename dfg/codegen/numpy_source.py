@@ -37,8 +37,10 @@ DEEP: Final = 12
 
 TEMPLATES: Final[dict[str, str]] = {
     "copy": "np.copyto({out}, {0})",
-    "copy_where": "np.copyto({out}, {0}, where={1})",
-    "turn": "np.logical_not({0}, {out})",
+    "mask": "np.copyto({out}, {0})\nnp.negative({out}, {out})",
+    "mask_not": "np.copyto({out}, {0})\nnp.subtract({out}, 1, {out})",
+    "bit_and": "np.bitwise_and({0}, {1}, {out})",
+    "bit_or": "np.bitwise_or({0}, {1}, {out})",
     "fill_reshaped": "np.copyto({out}.reshape({0}.shape), {0})",
     "matmul": "np.matmul({0}, {1}, {out})",
     "dot": "np.dot({0}, {1}, {out})",
