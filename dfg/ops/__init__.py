@@ -5,6 +5,7 @@ from dfg.ops import (
     calculus,
     contract,
     convolution,
+    convolutions,
     cumulative,
     custom,
     decompositions,
@@ -24,6 +25,7 @@ from dfg.ops import (
     signal,
     special,
     statistics,
+    windows,
 )
 from dfg.ops.base import OPS, Case, NoGradient, Op, Reject, get
 
@@ -38,6 +40,7 @@ __all__ = [
     "calculus",
     "contract",
     "convolution",
+    "convolutions",
     "cumulative",
     "custom",
     "decompositions",
@@ -57,4 +60,5 @@ __all__ = [
     "signal",
     "special",
     "statistics",
+    "windows",
 ]

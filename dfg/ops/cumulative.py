@@ -66,7 +66,7 @@ def _shift(xp: Any, x: Any, *, axis: int, by: int) -> Any:
     return made
 
 
-shift = define(
+shift: Op = define(
     Op(
         "shift",
         "The elements moved `by` places along an axis; zeros come in, and what leaves is gone.",

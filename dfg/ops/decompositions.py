@@ -374,15 +374,15 @@ def svdvals_(cx: Surface, x: Arg) -> Value:
 # --- pseudo-inverse ------------------------------------------------------------------------------------------------------------------------
 
 
-def _cutoff(dtype: np.dtype, m: int, n: int, rtol: float | None) -> float:
-    return max(m, n) * float(np.finfo(dtype).eps) if rtol is None else rtol
+def _cutoff(dtype: np.dtype, longer: int, rtol: float | None) -> float:
+    return longer * float(np.finfo(dtype).eps) if rtol is None else rtol
 
 
 def _pinv(xp: Any, x: Any, *, rtol: float | None) -> Any:
     u, s, vh = svd_or_nan(xp, x)
     if not s.size:
         return xp.zeros((*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype)
-    small = s <= _cutoff(x.dtype, *x.shape[-2:], rtol) * s[..., :1]
+    small = s <= _cutoff(x.dtype, max(x.shape[-2:]), rtol) * s[..., :1]
     weights = xp.where(small, 0, 1 / xp.where(small, 1, s)).astype(x.dtype)
     return xp.swapaxes(vh, -1, -2) @ (weights[..., None] * xp.swapaxes(u, -1, -2))
 

@@ -123,7 +123,7 @@ det = define(
     )
 )
 
-cofactor = define(
+cofactor: Op = define(
     Op(
         "cofactor",
         "The cofactors of square matrices: det(x) times the transposed inverse, also where there is no inverse. Made from singular values.",
@@ -157,7 +157,7 @@ def _third(x: Value, q: Value, r: Value) -> Value:
     return scalars_along(det(x), x) * made
 
 
-cofactor_slope = define(
+cofactor_slope: Op = define(
     Op(
         "cofactor_slope",
         "The gradient of sum(q * cofactor(x)) by x: the second derivative of the determinant in the direction q.",
@@ -234,6 +234,7 @@ def slogdet_(cx: Surface, x: Arg) -> tuple[Value, ...]:
 def logdet(cx: Surface, x: Arg) -> Value:
     """The logarithm of the determinant: NaN where it is negative, -inf where it is 0."""
     sign, size = slogdet_(cx, x)
-    return size + log(sign)
+    made: Value = size + log(sign)
+    return made
 
 

@@ -81,7 +81,8 @@ def rows_along(v: Value, like: Value) -> Value:
 
 def bytes_of(v: Value, times: int = 1) -> DimLike:
     """Bytes of the first operand, some times."""
-    return v.operands[0].type.size * v.operands[0].dtype.size * times
+    size: DimLike = v.operands[0].type.size
+    return size * (v.operands[0].dtype.size * times)
 
 
 # --- triangular systems --------------------------------------------------------------------------------------------------------------

@@ -105,7 +105,8 @@ def _sort_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
 
 
 def _comparisons(v: Value) -> DimLike:
-    return v.type.size * 8
+    size: DimLike = v.type.size
+    return size * 8
 
 
 def _order_samples(distinct: bool) -> Callable[[np.random.Generator], list[Case]]:
@@ -328,13 +329,15 @@ def searchsorted_(cx: Surface, x1: Arg, x2: Arg, side: Word = "left", sorter: Op
 @function("bucketize")
 def bucketize(cx: Surface, x: Arg, boundaries: Arg, right: Flag = False) -> Value:
     """The bucket of each number between ascending boundaries: a number on a boundary is in the bucket below it, with `right` in the one above (as in PyTorch)."""
-    return searchsorted_(cx, boundaries, x, "right" if plain(right) else "left", None, 0)
+    made: Value = searchsorted_(cx, boundaries, x, "right" if plain(right) else "left", None, 0)
+    return made
 
 
 @function("digitize")
 def digitize(cx: Surface, x: Arg, bins: Arg, right: Flag = False) -> Value:
     """The bucket of each number between ascending bins: a number on a bin's edge is in the bucket above it, with `right` in the one below (as in NumPy)."""
-    return searchsorted_(cx, bins, x, "left" if plain(right) else "right", None, 0)
+    made: Value = searchsorted_(cx, bins, x, "left" if plain(right) else "right", None, 0)
+    return made
 
 
 # --- what has no static shape ----------------------------------------------------------------------------------------------------------

@@ -47,3 +47,5 @@ __all__ = [
     "special",
     "statistics",
 ]
+
+from dfg.ops.functions import primitive as primitive
