@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -24,6 +24,10 @@ from dfg.dims import Dim, DimLike, Facts
 
 Kind = Literal["bool", "int", "float"]
 KIND_ORDER: Final[dict[str, int]] = {"bool": 0, "int": 1, "float": 2}
+
+
+CONVERT: Final[list[Callable[[Any, DType], Any]]] = []
+"""What calling a dtype does; set by the builder."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +52,12 @@ class DType:
     @property
     def floating(self) -> bool:
         return self.kind == "float"
+
+    def __call__(self, x: Any) -> Any:
+        """`f32(x)`: a builder's tensor converted, as in the language."""
+        if not CONVERT:
+            raise TypeError(f"the dtype {self.name} converts tensors of a program under construction")
+        return CONVERT[-1](x, self)
 
     def __str__(self) -> str:
         return self.name

@@ -281,7 +281,7 @@ def test_a_derivative_that_cannot_be(loss: str, wrt: list[str], code: str) -> No
 
 def test_every_error_of_a_text_is_in_the_exception() -> None:
     with pytest.raises(dfg.UserError) as caught:
-        dfg.loads("input x : f64[3]\na = x + ones([4])\nb = sinn(x)\n", name="model.dfg")
+        dfg.loads("input x : f64[3]\na = x + ones([4])\nb = sqqrt(x)\n", name="model.dfg")
     assert [item.code for item in caught.value.diagnostics] == ["shape-mismatch", "unknown-op"]
     assert "model.dfg:2:7" in str(caught.value)
     assert code_of(dfg.loads, b"input x : f64") == "wrong-type"

@@ -58,6 +58,11 @@ def from_tree(source: Source, tree: File, sink: Sink, files: Files, path: Path |
 
     lowered = lower(tree, sink, files)
     sink.raise_errors()
+    return of_lowered(lowered, source, files, path, sink)
+
+
+def of_lowered(lowered: Any, source: Source, files: Files | None, path: Path | None, sink: Sink) -> Program:
+    """The program of what the frontend lowered: inputs with a default are given it as an initial value."""
     defaults = {name: info.default for name, info in lowered.inputs.items() if info.default is not None}
     if defaults:
         graph, roots = lowered.graph, lowered.graph.roots

@@ -14,8 +14,9 @@ from typing import Any
 
 from dfg.api.program import Program
 from dfg.diagnostics import UserError
-from dfg.frontend.builder import RENDER, RUN, Function, Tensor, Trace, names
+from dfg.frontend.builder import RENDER, RUN, VECTORISE, Function, Tensor, Trace, names
 from dfg.frontend.builder import program as assemble
+from dfg.passes.vmap import vectorise
 
 
 @cache
@@ -62,3 +63,4 @@ def _draw(tensor: Tensor) -> dict[str, str]:
 
 RUN[:] = [_run]
 RENDER[:] = [_draw]
+VECTORISE[:] = [vectorise]

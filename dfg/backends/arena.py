@@ -48,7 +48,7 @@ class Arena:
 class Code:
     """A plan's generated code, shared by all arenas."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, more: dict[str, Any] | None = None) -> None:
         self.plan = plan
         self.owners: dict[str, list[Step | None]] = {}
         self.make: Callable[..., Any] | None = None
@@ -57,9 +57,9 @@ class Code:
             source = Source(plan).build()
             name = f"<dfg plan {next(_serial)}>"
             self.owners[name] = [None, *source.owners]
-            self.make = source.compile(name)
+            self.make = source.compile(name, more or {})
         else:
-            self.calls = calls_of(plan, self.owners)
+            self.calls = calls_of(plan, self.owners, more or {})
             self.commit = commit_of(plan)
             dims = {d: None for c in (*self.calls, *([self.commit] if self.commit else [])) for d in c.dims}
             self.dims = list(dims)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -27,8 +28,9 @@ import numpy as np
 
 from dfg.backends.arena import Arena, Code, Shapes, concrete, drain, materialise
 from dfg.backends.base import Given, SizeBinder, as_declared, check_bound, check_names, overlap, shape_text
-from dfg.diagnostics import InternalError, UserError, error
+from dfg.diagnostics import Diagnostic, InternalError, UserError, error, warning
 from dfg.dims import Dim, names
+from dfg.ir import Value
 from dfg.plan import CALL, Field, Plan, Step
 from dfg.types import TensorType
 
@@ -113,8 +115,10 @@ class NumpyRuntime:
     def __init__(self, plan: Plan, declared_inputs: Sequence[str] = ()) -> None:
         self.plan = plan
         self.stats = Stats(compiled=1)
+        self.warnings: list[Diagnostic] = []
+        """What runs have warned of, each place once."""
         self.declared_inputs = tuple(declared_inputs)
-        self._code = Code(plan)
+        self._code = Code(plan, {"reached": self._reached})
         self._binder = SizeBinder(plan)
         self._names = [f.name for f in plan.inputs]
         self._wanted = [(f, f.type.dtype.np, f.dense) for f in plan.inputs]
@@ -512,9 +516,16 @@ class NumpyRuntime:
         if step is not None and step.value is not None and isinstance(e, IndexError | np.linalg.LinAlgError):
             v = step.value
             return UserError(error(v.op.fails or "out-of-bounds", _sentence(str(e)), v.graph.spans.get(v.index)))
-        if isinstance(e, UserError | InternalError):
+        if isinstance(e, UserError | InternalError | Warning):
             return e
         return InternalError(f"a step failed: {type(e).__name__}: {e}", repr(step))
+
+    def _reached(self, loop: Value, steps: int) -> None:
+        """A `while` has taken as many steps as it may."""
+        said = warning("while-limit", f"this `while` stopped after {steps} steps, the most that it may take", loop.graph.spans.get(loop.index))
+        if said not in self.warnings:
+            self.warnings.append(said)
+            warnings.warn(str(said), RuntimeWarning, stacklevel=2)
 
     def cost(self, **sizes: int) -> Cost:
         """Operations, bytes and memory at given sizes."""

@@ -17,6 +17,7 @@ from dfg.diagnostics import Diagnostic, UserError, error
 
 if TYPE_CHECKING:
     from dfg.api import Program
+    from dfg.source import Source
 
 COMMANDS = {
     "check": "find everything wrong with programs, without running them",
@@ -24,6 +25,8 @@ COMMANDS = {
     "grad": "print a program with its gradients, as a program",
     "render": "draw a program, its backward pass or both",
     "emit": "print the compiler's form of a program, or the code it generates",
+    "test": "run the tests in files",
+    "fmt": "write files in the one style",
     "explain": "tell what a diagnostic code means",
 }
 KINKS = ("dfg", "torch", "jax")
@@ -133,3 +136,15 @@ def json_on_error(wrong: UserError) -> None:
     from dfg.diagnostics.render import as_json
 
     write_json({"diagnostics": as_json(wrong.diagnostics)})
+
+
+def read_stdin() -> Source:
+    """The text on standard input."""
+    from dfg.diagnostics import Sink
+    from dfg.frontend.parser import read_source
+
+    sink = Sink()
+    source = read_source(sys.stdin.buffer.read(), sink, "<stdin>")
+    if source is None:
+        raise UserError(sink.items)
+    return source

@@ -75,6 +75,10 @@ def check_index(index: np.ndarray, size: int, axis: int) -> None:
             raise IndexError(f"index {low if low < -size else high} is outside axis {axis} of size {size}")
 
 
+def reached(loop: Any, steps: int) -> None:
+    """What happens where a `while` has taken as many steps as it may; a runtime puts its own in place."""
+
+
 class Renderer:
     """Statements for steps. Subclasses say how an array, a size and an object of Python are written."""
 
@@ -211,10 +215,12 @@ class Renderer:
                 write(f"{current}, {spare}, {other} = {spare}, {other}, {spare}", s, depth + 1)
         if not (loop.rows or loop.body or turns or loop.flag >= 0):
             write("pass", s, depth + 1)
-        if loop.flag >= 0 and (loop.taken >= 0 or loop.stacks):
+        if loop.flag >= 0:
             write("else:", s, depth)
-            write(f"{index} = {n}", s, depth + 1)
-            n = index
+            write(f"reached({self.object(s.value, 'loop')}, {n})", s, depth + 1)
+            if loop.taken >= 0 or loop.stacks:
+                write(f"{index} = {n}", s, depth + 1)
+                n = index
         if loop.taken >= 0:
             write(f"{self.array(loop.taken)}[...] = {n}", s, depth)
         for k in loop.stacks:
@@ -251,7 +257,7 @@ class Renderer:
 # --- one function --------------------------------------------------------------------------------------------------------------------
 
 _TAKEN: Final = frozenset(
-    {"np", "arrays", "sizes", "help", "make", "run", "range", "float", "min", "max", "check_index", "commit", "partial", "setitem", "uninterrupted"}
+    {"np", "arrays", "sizes", "help", "make", "run", "range", "float", "min", "max", "check_index", "commit", "partial", "reached", "setitem", "uninterrupted"}
 )
 
 
@@ -320,7 +326,7 @@ class Source(Renderer):
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.names = Names(plan)
-        self.scope: dict[str, Any] = {"np": np, "check_index": check_index, "partial": partial}
+        self.scope: dict[str, Any] = {"np": np, "check_index": check_index, "partial": partial, "reached": reached}
         self._objects: dict[int, str] = {}
         self._dims = DimCode(self._size, prefix="d")
         self._size_names: dict[str, str] = {}
@@ -405,12 +411,12 @@ class Source(Renderer):
     def text(self) -> str:
         return "\n".join(self.lines) + "\n"
 
-    def compile(self, filename: str) -> Callable[..., Any]:
-        """The function `make`."""
+    def compile(self, filename: str, more: dict[str, Any]) -> Callable[..., Any]:
+        """The function `make`; `more` are names that it may use."""
         from collections import deque
         from operator import setitem
 
-        scope = {**self.scope, "deque": deque, "setitem": setitem}
+        scope = {**self.scope, "deque": deque, "setitem": setitem, **more}
         exec(compile(self.text, filename, "exec"), scope)
         return scope["make"]  # type: ignore[no-any-return]
 
@@ -491,7 +497,7 @@ def _code(text: str, filename: str) -> CodeType:
     return compile(text, filename, "exec")
 
 
-def calls_of(plan: Plan, owners: dict[str, list[Step | None]]) -> list[Call]:
+def calls_of(plan: Plan, owners: dict[str, list[Step | None]], more: dict[str, Any]) -> list[Call]:
     """The steps of a long plan as calls. `owners` receives, by file name of generated code, the steps that its lines belong to."""
     made: dict[str, Callable[..., Any]] = {}
     result: list[Call] = []
@@ -508,7 +514,7 @@ def calls_of(plan: Plan, owners: dict[str, list[Step | None]]) -> list[Call]:
                 continue
         else:
             key = None
-        call = _call(plan, s, made, owners)
+        call = _call(plan, s, made, owners, more)
         if call is None:
             continue
         if key is not None:
@@ -518,10 +524,12 @@ def calls_of(plan: Plan, owners: dict[str, list[Step | None]]) -> list[Call]:
     return result
 
 
-def _call(plan: Plan, s: Step, made: dict[str, Callable[..., Any]], owners: dict[str, list[Step | None]]) -> Call | None:
+def _call(
+    plan: Plan, s: Step, made: dict[str, Callable[..., Any]], owners: dict[str, list[Step | None]], more: dict[str, Any]
+) -> Call | None:
     r = _Canonical(plan)
     if s.inner is not None:
-        return _block_call(plan, s, owners)
+        return _block_call(plan, s, owners, more)
     if s.kernel == "view":
         base = r.array(s.operands[0])
         text = f"return {r.view(s, base)}"
@@ -546,7 +554,7 @@ def _call(plan: Plan, s: Step, made: dict[str, Callable[..., Any]], owners: dict
     return Call(f, list(r.arrays), list(r.dims), target, s)
 
 
-def _block_call(plan: Plan, s: Step, owners: dict[str, list[Step | None]]) -> Call:
+def _block_call(plan: Plan, s: Step, owners: dict[str, list[Step | None]], more: dict[str, Any]) -> Call:
     """A loop or branch as one function of the arrays that it does not make itself."""
     r = _Canonical(plan)
     lines: list[str] = []
@@ -574,7 +582,7 @@ def _block_call(plan: Plan, s: Step, owners: dict[str, list[Step | None]]) -> Ca
     arrays = {a: n for a, n in r.arrays.items() if a not in local}
     name = f"<dfg block {id(plan)} {len(owners)}>"
     owners[name] = whose
-    scope: dict[str, Any] = {"np": np, "check_index": check_index, **r.objects}
+    scope: dict[str, Any] = {"np": np, "check_index": check_index, "reached": reached, **more, **r.objects}
     exec(compile(f"def step({', '.join([*arrays.values(), *r.dims.values()])}):\n" + "\n".join(lines) + "\n", name, "exec"), scope)
     return Call(scope["step"], list(arrays), list(r.dims), -1, s)
 

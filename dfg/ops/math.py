@@ -415,7 +415,7 @@ relu = unary(
     "x where it is positive, else 0, elementwise. Its gradient at 0 is 0.",
     evaluate=lambda xp, x: xp.maximum(x, 0),
     scalar=lambda s, x: s.maximum(x, 0),
-    into="np.maximum({0}, 0, {out})",
+    into="np.maximum({0}, 0, out={out})",
     vjp=lambda ct, y, x: where(x <= 0, _zeros(ct), ct),
     linear=True,
     samples=[uniform(0.1, 2), uniform(-2, -0.1), at(0.0, order=0)],

@@ -29,7 +29,7 @@ class Differentiate:
     warn: Callable[[Diagnostic], None] = field(default=lambda d: None)
 
     def run(self, graph: Graph) -> Graph:
-        if not any(_has_calculus(v) for v in graph.live(graph.roots.values())):
+        if not any(_has_calculus(v) for v in graph.values):
             return graph
         expander = _Expander(self)
         fresh, _ = rebuild(graph, SIMPLIFY, expander.handlers())

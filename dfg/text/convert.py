@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from dfg.dims import Dim, DimLike
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPS, Op
-from dfg.text.term import Level, Term, as_float, default_dtype, join, scalar_text
+from dfg.text.term import Level, Reduction, Term, as_float, default_dtype, join, scalar_text
 from dfg.types import BOOL, I64, DType, TensorType, broadcast_shapes
 
 
@@ -24,6 +24,10 @@ class Writer(Protocol):
     graph: Graph
     default_float: DType
     terms: dict[int, Term]
+
+    @property
+    def tries(self) -> dict[Any, bool]:
+        """What calls were found to emit."""
 
     def use(self, function: str) -> str:
         """The name of a function, noted as used: nothing that is bound may hide it."""
@@ -157,3 +161,7 @@ def floats_only(op: Op) -> bool:
 def operands(w: Writer, v: Value, folds: bool = True) -> list[Term]:
     """The operands of an elementwise op as terms that promote to their dtype and broadcast to a shape that stretches to the value's."""
     return fit(w, [w.terms[o.index] for o in v.operands], v.operands[0].dtype, floats_only(v.op), folds)
+
+
+def reduced(w: Writer, v: Value, r: Reduction) -> Term:
+    return Term(r.text(False), Level.POST, v.dtype, v.shape, reduction=r)

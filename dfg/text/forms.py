@@ -1,25 +1,38 @@
-"""How ops are written in a program: operators, literals, reductions with their axes, draws, derivatives, and calls for all others.
+"""How ops are written in a program: operators, literals, reductions with their axes, draws, derivatives.
 
-A form takes the writer of a scope and a value whose operands have terms, and gives the value's term. An op without a form prints as a call of the surface
-function of its name, after that call has been tried on operands of the same types and found to emit just this op. Forms of ops that move elements are in
-`dfg.text.moves`.
+A form takes the writer of a scope and a value whose operands have terms, and gives the value's term. Forms of ops that move elements are in
+`dfg.text.moves`; an op without a form is a call (`dfg.text.calls`).
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from dfg.diagnostics import InternalError
-from dfg.dims import Dim, DimLike
-from dfg.ir import Graph, InferError, Value
-from dfg.ops.base import OPS, const_scalar
+from dfg.dims import DimLike
+from dfg.ir import Value
+from dfg.ops.base import const_scalar
 from dfg.ops.reduce import SUMMED_AS
 from dfg.text import moves
-from dfg.text.convert import FORMS, Writer, common, dtype_argument, dtyped, filled, fit, form, opaque, operands, size_text, sizes, typed
+from dfg.text.convert import (
+    Writer,
+    common,
+    dtype_argument,
+    dtyped,
+    filled,
+    fit,
+    form,
+    opaque,
+    operands,
+    reduced,
+    size_text,
+    sizes,
+    typed,
+)
 from dfg.text.term import Level, Reduction, Term, constant_term, elements_text, scalar_text
-from dfg.types import BOOL, I64, DType
+from dfg.types import BOOL, I64
 
 _USED = moves  # importing it fills the table
 
@@ -192,10 +205,6 @@ def reduction(w: Writer, v: Value) -> Term:
     return reduced(w, v, Reduction(w.use(name), text, axes, x.shape))
 
 
-def reduced(w: Writer, v: Value, r: Reduction) -> Term:
-    return Term(r.text(False), Level.POST, v.dtype, v.shape, reduction=r)
-
-
 def mean_of(w: Writer, v: Value) -> Term | None:
     """`sum(x) / n` over the number of elements is `mean(x)`."""
     total, count = v.operands
@@ -248,77 +257,3 @@ def part(w: Writer, v: Value) -> Term:
     if made.op.name == "jacobian":
         return Term(f"{w.use('jacobian')}({w.named(made.operands[0])}, {w.named(made.operands[1 + k])})", Level.POST, v.dtype, v.shape)
     raise InternalError(f"the results of `{made.op.name}` have no names")
-
-
-# --- everything else ---------------------------------------------------------------------------------------------------------------
-
-
-def call_text(w: Writer, v: Value) -> str:
-    """A call of the surface function of an op's name, after trying that it emits this op."""
-    from dfg.ops.surface import FUNCTIONS
-
-    function = FUNCTIONS.get(v.op.name)
-    if function is None:
-        raise InternalError(f"the op `{v.op.name}` has no readable form")
-    parameters = list(function.signature.parameters.values())
-    known = {p.name for p in parameters}
-    keywords: dict[str, Any] = {}
-    for spec, value in zip(v.op.attrs, v.attrs, strict=True):
-        name = spec.name if spec.name in known else {"axes": "axis", "axis": "axes"}.get(spec.name, spec.name)
-        keywords[name] = value
-    listed = bool(parameters) and parameters[0].kind is not parameters[0].VAR_POSITIONAL and str(
-        getattr(parameters[0].annotation, "__metadata__", ("",))[0]) == "operands"
-    if not _emits(v, keywords, listed):
-        raise InternalError(f"the op `{v.op.name}` has no readable form for {v!r}")
-    if v.op.elementwise:
-        terms = operands(w, v)
-    else:
-        terms = [typed(w, o) for o in v.operands]
-    texts = [t.text for t in terms]
-    inner = f"[{', '.join(texts)}]" if listed else ", ".join(texts)
-    tail = "".join(f", {name}={static_text(w, value)}" for name, value in keywords.items())
-    return f"{w.use(v.op.name)}({inner}{tail})"
-
-
-def _emits(v: Value, keywords: dict[str, Any], listed: bool) -> bool:
-    """Whether the surface function on operands of these types emits this op on them."""
-    from dfg.ops.surface import Surface, call
-
-    g = Graph(v.graph.facts)
-    leaves = [g.emit(OPS["input"], (), (f"x{k}", o.type)) for k, o in enumerate(v.operands)]
-    try:
-        made = call(Surface(g), v.op.name, [leaves] if listed else leaves, keywords)
-    except InferError:
-        return False
-    if isinstance(made, tuple | list):
-        made = made[0].operands[0] if made and made[0].op.name == "part" else made
-    return isinstance(made, Value) and made.op is v.op and made.attrs == v.attrs and made.operands == tuple(leaves)
-
-
-def static_text(w: Writer, value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return "none"
-    if isinstance(value, DType):
-        return w.use(value.name)
-    if isinstance(value, int | Dim):
-        return str(value)
-    if isinstance(value, float):
-        return scalar_text(np.float64(value))
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, tuple):
-        return f"[{', '.join([static_text(w, x) for x in value])}]"
-    raise InternalError(f"the argument {value!r} has no text")
-
-
-def term_of(w: Writer, v: Value) -> Term:
-    """The term of a value whose operands have terms."""
-    made = FORMS.get(v.op.name)
-    if made is not None:
-        return made(w, v)
-    if v.op.elementwise:
-        shape = common(w, operands(w, v))
-        return Term(call_text(w, v), Level.POST, v.dtype, shape)
-    return Term(call_text(w, v), Level.POST, v.dtype, v.shape)

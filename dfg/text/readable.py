@@ -145,6 +145,7 @@ class Program:
         self.hints: Mapping[str, int] = {}
         self.wrapped: frozenset[str] = frozenset()
         """Functions that a declared name hides."""
+        self.tries: dict[Any, bool] = {}
         self.constants: list[str] = []
         self.definitions: list[str] = []
 

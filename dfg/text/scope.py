@@ -6,12 +6,13 @@ A scope gives each value its term in order; a value that is long and used twice,
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dfg.ir import Graph, Value
+from dfg.text import forms
 from dfg.text.blocks import BLOCKS, TEST_LONG, Steps, Unfit
+from dfg.text.calls import call_term, term_of
 from dfg.text.convert import typed
-from dfg.text.forms import call_text, term_of
 from dfg.text.term import Level, Term, atom
 from dfg.text.words import name_is_plain
 from dfg.types import TensorType
@@ -19,6 +20,7 @@ from dfg.types import TensorType
 if TYPE_CHECKING:
     from dfg.text.readable import Program
 
+_USED = forms  # importing it fills the table of forms
 LONG: Final = 100
 """A longer text is bound to a name."""
 SHORT: Final = 24
@@ -61,6 +63,10 @@ class Scope:
     def use(self, function: str) -> str:
         self.program.used.add(function)
         return self.program.other_name(function) if function in self.program.wrapped else function
+
+    @property
+    def tries(self) -> dict[Any, bool]:
+        return self.program.tries
 
     def is_plain(self, v: Value) -> bool:
         return v.index not in self.bound
@@ -203,7 +209,7 @@ class Scope:
 
     def several(self, v: Value) -> None:
         """An op with several results, by the call of its function: `q, r = qr(x)`."""
-        text = call_text(self, v)
+        text = call_term(self, v).text
         parts = {p.attrs[0]: p for p in self.projections.get(v.index, ()) if p.op.name == "part"}
         targets = []
         for k in range(len(v.type.items)):

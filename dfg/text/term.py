@@ -43,10 +43,12 @@ class Reduction:
     operand: str
     axes: tuple[int, ...]
     shape: tuple[DimLike, ...]
+    more: str = ""
+    """Further arguments."""
 
     def text(self, keepdims: bool) -> str:
         axis = "" if len(self.axes) == len(self.shape) else f", axis={self.axes[0] if len(self.axes) == 1 else list(self.axes)}"
-        return f"{self.name}({self.operand}{axis}{', keepdims=true' if keepdims else ''})"
+        return f"{self.name}({self.operand}{axis}{self.more}{', keepdims=true' if keepdims else ''})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,12 @@ from dfg.backends.numpy import NumpyRuntime
 from dfg.codegen import numpy_source
 from dfg.codegen.numpy_source import source_of
 from dfg.dims import named
+from dfg.ir import Roots
 from dfg.ops.base import OPS
+from dfg.ops.calculus import emit_grad
+from dfg.ops.leaf import make_pin
 from dfg.ops.surface import Literal
+from dfg.passes.manager import PIPELINE, run_pipeline
 from dfg.passes.planner import compile_plan
 from dfg.types import BOOL, F32, F64, I32, I64, U8, TensorType
 
@@ -33,6 +37,7 @@ def test_random_programs(seed: int, form: str) -> None:
         runtime = check(graph, r.data(n, m, 2, k % 4), runtime)
 
 
+@pytest.mark.filterwarnings("ignore:warning.while-limit")
 @pytest.mark.parametrize("seed", range(60))
 def test_random_loops_and_branches(seed: int, form: str) -> None:
     rng = np.random.default_rng(seed)
@@ -294,3 +299,28 @@ def test_random_updates(seed: int, form: str) -> None:
         kept = {n: want.get(f"update {n}", kept[n]) for n in names}
         for n in updates:
             same(runtime.state[n], kept[n], f"{n}\n{runtime.plan}")
+
+
+@pytest.mark.filterwarnings("ignore:warning.while-limit")
+@pytest.mark.parametrize("seed", range(25))
+def test_gradients_of_random_loops_and_branches(seed: int, form: str) -> None:
+    """What differentiation makes of loops: traces, reverse loops with many carries, loops that run fewer steps, branches."""
+    rng = np.random.default_rng(seed)
+    m = Make()
+    leaves = [m.input("x", "n m"), m.input("z", "m"), m.input("s")]
+    pins = [make_pin(v) for v in leaves]
+    pool = [pins[0], m.input("y", "n m"), pins[1], m.input("w", "m"), pins[2]]
+    pool += [m.f("tanh", pins[1]), m.f("exp", pins[2]), m.f("sin", pins[0])]
+    for _ in range(2):
+        pool += random_loop(rng, m, pool)
+        pool += random_cond(rng, m, pool)
+    loss = m.f("sum", pool[7])
+    for v in pool[8:]:
+        if v.dtype is F64:
+            loss = m.f("add", loss, m.f("sum", m.f("tanh", v)) if v.rank else m.f("tanh", v))
+    m.graph.roots = Roots({"l": loss, **{f"g{k}": g for k, g in enumerate(emit_grad(loss, pins))}})
+    graph = run_pipeline(m.graph, PIPELINE)
+    runtime = None
+    for n, k in [(3, 2), (1, 1), (0, 3), (4, 0)]:
+        data = {"x": rng.normal(size=(n, k)), "y": rng.normal(size=(n, k)), "z": rng.normal(size=k), "w": rng.normal(size=k), "s": np.asarray(rng.normal())}
+        runtime = check(graph, data, runtime)

@@ -16,7 +16,7 @@ from dfg.codegen import numpy_source
 from dfg.diagnostics import UserError
 from dfg.diagnostics.codes import CODES
 from dfg.dims import Facts, named
-from dfg.ir import Graph
+from dfg.ir import Graph, seal
 from dfg.ops.base import OPS
 from dfg.passes.planner import compile_plan
 from dfg.source import Source, Span
@@ -517,3 +517,19 @@ def test_f32_stays_f32() -> None:
     m = Make()
     x = m.input("x", "n", F32)
     check(m.done({"y": m.f("multiply", m.f("exp", x), 0.1)}), {"x": np.ones(3, np.float32)})
+
+
+def test_a_while_that_reaches_its_limit_warns_once() -> None:
+    m = Make()
+    a = m.input("a")
+    test, body = Body(m), Body(m)
+    holds = test.f("less", test.arg(a.type), 10.0)
+    twice = body.f("multiply", body.arg(a.type), 2.0)
+    v = m.graph.emit(OPS["while"], (a,), (seal(test.graph, test.args, [holds])[0], seal(body.graph, body.args, [twice])[0], 3, 1))
+    graph = m.done({"z": part_of(v, 0), "steps": part_of(v, 1)})
+    for runtime in _forms(plan_of(graph)).values():
+        assert runtime(a=5.0)["z"] == 10 and runtime(a=5.0)["steps"] == 1
+        with pytest.warns(RuntimeWarning, match="after 3 steps"):
+            assert runtime(a=1.0)["z"] == 8
+        assert runtime(a=1.0)["steps"] == 3
+        assert [d.code for d in runtime.warnings] == ["while-limit"]

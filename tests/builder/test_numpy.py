@@ -184,7 +184,19 @@ def test_every_function_has_its_signature_and_documentation() -> None:
 
 
 def test_functions_are_found_by_any_of_numpys_names() -> None:
-    for f in (np.concatenate, np.concat, np.transpose, np.permute_dims, np.power, np.pow, np.true_divide, np.divide, np.amax, np.max, np.mod):
+    for f in (
+        np.concatenate,
+        np.concat,
+        np.transpose,
+        np.permute_dims,
+        np.power,
+        np.pow,
+        np.true_divide,
+        np.divide,
+        np.amax,
+        np.max,
+        np.mod,
+    ):
         assert surface_name(f) in FUNCTIONS
 
 

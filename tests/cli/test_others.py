@@ -160,3 +160,13 @@ def test_the_readmes_first_command() -> None:
     assert "dfg run examples/lesson.dfg --input 'x=[0.5]' --input 'ystar=[0.037371]'" in block
     ended = subprocess.run([sys.executable, "-m", "dfg", "run", "examples/lesson.dfg", *FED], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ended.stdout in readme
+
+
+def test_the_readmes_python_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    blocks = [part.split("```")[0] for part in (ROOT / "README.md").read_text().split("```python\n")[1:]]
+    assert len(blocks) >= 2
+    scope: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), scope)
+    assert "dl_dx" in capsys.readouterr().out

@@ -38,12 +38,12 @@ CODES: dict[str, Code] = {
     ),
     "escaped-value": shown(
         "a value of a loop's body that is used outside of it",
-        """The function that is given to `scan`, `while_loop`, `cond` or `vmap` is called once, with tensors that stand for every step. They mean nothing outside the
+        """The function that is given to `scan`, `while_loop`, `cond` or `vmap` is called with tensors that stand for every step. They mean nothing outside the
         body: what is wanted of them is returned, as the next carry or to be stacked.""",
         """
         kept = []
         dfg.scan(lambda h, x: (h + x, kept.append(h)), 0.0, xs)
-        y = kept[0] + 1
+        y = kept[-1] + 1
         """,
         """
         last, before = dfg.scan(lambda h, x: (h + x, h), 0.0, xs)

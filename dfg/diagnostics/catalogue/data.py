@@ -88,6 +88,13 @@ CODES: dict[str, Code] = {
         "# fn.bind(w=np.broadcast_to(0.0, 3))\nparam w : f64[3] = 0\noutput y = sum(w)",
         "# fn.bind(w=np.zeros(3))\nparam w : f64[3] = 0\noutput y = sum(w)",
     ),
+    "while-limit": shown(
+        "a `while` that took as many steps as it may",
+        """The number after `max` bounds a `while`. Where a run reaches it the condition may still hold, and the result is what the last step gave. A
+        larger bound costs nothing unless it is needed; the gradient keeps that many rows.""",
+        "input a : f64\nz = while abs(z * z - a) > 1e-12 max 2 carry z = a { z = 0.5 * (z + a / z) }\noutput z",
+        "input a : f64\nz = while abs(z * z - a) > 1e-12 max 50 carry z = a { z = 0.5 * (z + a / z) }\noutput z",
+    ),
     "does-not-fit": run(
         "a written number that the wanted dtype cannot hold",
         """A written number takes the dtype of the input. An integer fits every number dtype in whose range it lies; a float fits f32 and

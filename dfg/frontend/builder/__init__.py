@@ -20,10 +20,12 @@ from dfg.frontend.builder.declare import asarray, const, dim, input, param, stat
 from dfg.frontend.builder.emit import DfgWarning
 from dfg.frontend.builder.functions import all_functions
 from dfg.frontend.builder.functions import function as function_named
-from dfg.frontend.builder.loops import cond, custom_vjp, scan, vmap, while_loop
+from dfg.frontend.builder.loops import VECTORISE, cond, custom_vjp, scan, vmap, while_loop
 from dfg.frontend.builder.tensor import RENDER, Tensor
 from dfg.frontend.builder.tracing import RUN, Function, Trace, function
-from dfg.types import DTYPES
+from dfg.types import CONVERT, DTYPES
+
+CONVERT[:] = [lambda x, dtype: function_named("astype")(x, dtype)]
 
 
 def names() -> dict[str, Any]:
@@ -40,6 +42,7 @@ def names() -> dict[str, Any]:
 __all__ = [
     "RENDER",
     "RUN",
+    "VECTORISE",
     "DfgWarning",
     "Function",
     "Program",

@@ -194,6 +194,7 @@ def _extract(home: Home, outputs: dict[str, int], updates: dict[str, int]) -> Pr
             if v.op in (input_op, param_op, state_op) and (i := home.leaves[v.attrs[0]].initial) is not None
         },
     )
+    _number_calls(fresh)
     _name(fresh, home, live, moved, outputs)
     return result
 
@@ -261,6 +262,28 @@ def _facts(home: Home, live: Iterable[Value]) -> Facts:
     return fresh
 
 
+def _number_calls(graph: Graph) -> None:
+    """Call paths as a reader counts calls: `f`, then `f_2`, each within its caller."""
+    shown: dict[str, str] = {"": ""}
+    counts: dict[str, int] = {}
+    pending = [graph]
+    while pending:
+        g = pending.pop()
+        for index in sorted(g.calls):
+            path = g.calls[index]
+            parts = path.split(".")
+            for k in range(len(parts)):
+                raw = ".".join(parts[: k + 1])
+                if raw not in shown and "#" in parts[k]:
+                    outer = shown[".".join(parts[:k])]
+                    base = f"{outer}.{parts[k].partition('#')[0]}" if outer else parts[k].partition("#")[0]
+                    counts[base] = counts.get(base, 0) + 1
+                    shown[raw] = base if counts[base] == 1 else f"{base}_{counts[base]}"
+                shown.setdefault(raw, raw)
+            g.calls[index] = shown[path]
+        pending.extend(a.graph for v in g.values for a in v.attrs if isinstance(a, Subgraph))
+
+
 def _name(graph: Graph, home: Home, live: Sequence[Value], moved: Mapping[int, Value], outputs: Mapping[str, int]) -> None:
     """Names for values: leaves by theirs, outputs by theirs, others by the Python variable that they were first bound to."""
     taken = set(outputs) | {v.attrs[0] for v in live if v.op in (input_op, param_op, state_op)}
@@ -269,7 +292,6 @@ def _name(graph: Graph, home: Home, live: Sequence[Value], moved: Mapping[int, V
         first.setdefault(index, name)
     named: set[int] = set()
     counts: dict[str, int] = {}
-    initial = {leaf.initial for leaf in home.leaves.values()}
     for v in live:
         made = moved[v.index]
         if v.op in (input_op, param_op, state_op):
@@ -278,11 +300,13 @@ def _name(graph: Graph, home: Home, live: Sequence[Value], moved: Mapping[int, V
         if v.index in first:
             graph.names.setdefault(first[v.index], made)
             named.add(made.index)
-        wish = variable(home.made.get(v.index)) if v.index not in initial else None  # that variable is the parameter
+        wish = variable(home.made.get(v.index))
         if wish is None or made.index in named or wish.startswith("_") or not isinstance(made.type, TensorType):
             continue
+        path = graph.calls.get(made.index)
         if wish in RESERVED or wish in FUNCTIONS or keyword.iskeyword(wish):
             wish += "_"
+        wish = f"{path}.{wish}" if path else wish
         name = wish
         while name in taken:
             counts[wish] = counts.get(wish, 1) + 1

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -171,6 +172,8 @@ def operand(x: Any) -> Any:
         return Literal("int", x, str(x))
     if isinstance(x, float):
         return Literal("float", x, repr(x))
+    if isinstance(x, Real):
+        return Literal("float", float(x), repr(float(x)))  # a Fraction, a Decimal
     if isinstance(x, list | tuple):
         return _listed(x)
     if hasattr(x, "__dlpack__") or hasattr(x, "__array__") or hasattr(x, "__array_interface__"):

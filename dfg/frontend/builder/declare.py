@@ -74,6 +74,8 @@ def _initial(kind: str, name: str, t: TensorType, value: Any, place: Place | Non
 
     made = build(handles_in([given]), emit, names=dims_used([given]) | sizes.names_of(t), place=place, call=[name, None, value])
     home, index = made._resolve()
+    if home.made.get(index) is place:
+        del home.made[index]  # the variable on this line is that of the leaf
     for v in home.graph.live([home.graph.values[index]]):
         if v.op in (input_op, arg) or (kind == "input" and v.op in (param_op, state_op)):
             span = home.graph.spans.get(v.index)

@@ -16,6 +16,7 @@ from typing import Any, Final
 from dfg.diagnostics import Label, UserError, error
 from dfg.dims import DimLike
 from dfg.frontend.builder.bodies import Body, fitted_to, operands, sealed, shared
+from dfg.frontend.builder.convert import DEFAULT_FLOAT
 from dfg.frontend.builder.emit import build, origin, surface
 from dfg.frontend.builder.homes import LOCK, Handle
 from dfg.frontend.builder.places import Place, here
@@ -24,8 +25,9 @@ from dfg.frontend.builder.tensor import Tensor
 from dfg.frontend.builder.trees import Tree, flatten, shown, unflatten
 from dfg.ir import InferError, Value
 from dfg.ops.base import OPS, project
+from dfg.ops.leaf import make_pin
 from dfg.ops.surface import Literal, Surface
-from dfg.types import BOOL, TensorType, promote
+from dfg.types import BOOL, I64, TensorType, promote
 
 ROUNDS: Final = 8
 """How often the types of carries may grow before they must stand still."""
@@ -38,7 +40,8 @@ def _tensors(items: Sequence[Any], place: Place | None) -> list[Tensor]:
 
 def scan(f: Callable[[Any, Any], Any], init: Any, xs: Any = None, *, length: Any = None, reverse: bool = False) -> tuple[Any, Any]:
     """A loop over the leading axis of `xs`: `f(carry, x)` gives the next carry and what is stacked. Gives the last carry and the stacks. With `reverse` the
-    steps go from the last to the first; stacks stay in the order of the axis. Without `xs` it makes `length` steps, with x None."""
+    steps go from the last to the first; stacks stay in the order of the axis. Without `xs` it makes `length` steps, with x None. `f` is called until the types
+    of the carries are settled, first with a number where a carry begins as one."""
     place = here()
     starts, tree = flatten(init)
     given, xs_tree = flatten(xs)
@@ -46,8 +49,8 @@ def scan(f: Callable[[Any, Any], Any], init: Any, xs: Any = None, *, length: Any
     steps = _length(elements, length, place)
     found: list[Any] = []
 
-    def step(body: Body, n: int) -> tuple[list[Any], list[Any]]:
-        result = body.run(lambda: f(unflatten(body.args[:n], tree), unflatten(body.args[n:], xs_tree)))
+    def step(body: Body, carries: Sequence[Any], parts: Sequence[Tensor]) -> tuple[list[Any], list[Any]]:
+        result = body.run(lambda: f(unflatten(carries, tree), unflatten(parts, xs_tree)))
         if not isinstance(result, tuple) or len(result) != 2:
             raise UserError(
                 error(
@@ -99,11 +102,14 @@ def _same_structure(result: Any, tree: Tree, place: Place | None) -> list[Any]:
     return leaves
 
 
+Step = Callable[[Body, Sequence[Any], Sequence[Tensor]], tuple[list[Any], list[Any]]]
+
+
 def _settled(
-    starts: Sequence[Any], elements: Sequence[Tensor], step: Callable[[Body, int], tuple[list[Any], list[Any]]], place: Place | None
+    starts: Sequence[Any], elements: Sequence[Tensor], step: Step, place: Place | None
 ) -> tuple[list[Tensor], Body, list[Tensor], list[Tensor]]:
     """Trace until carries end as they begin: the starts, the body, its next carries and its other results."""
-    types: list[TensorType | None] = [None] * len(starts)
+    types = _first_types(starts, elements, step, place)
     for _ in range(ROUNDS):
         begun = [
             x if t is None and isinstance(x, Tensor) else fitted_to(x, t, "the carry becomes this in the body", place)
@@ -112,7 +118,7 @@ def _settled(
         shapes = [*[t.type for t in begun], *[x.type.with_shape(x.shape[1:]) for x in elements]]
         body = Body(shapes, [*begun, *elements], place, [h._place for h in (*begun, *elements)])
         try:
-            carries, rest = step(body, len(begun))
+            carries, rest = step(body, body.args[: len(begun)], body.args[len(begun) :])
             carried = [body.output(x) if isinstance(x, Handle) else body.output(x, t.type) for x, t in zip(carries, begun, strict=True)]
             others = [body.output(x) for x in rest]
             wanted = [_grown(a.type, o.type, s, body, place) for a, o, s in zip(begun, carried, starts, strict=True)]
@@ -123,6 +129,29 @@ def _settled(
             return begun, body, carried, others
         types = list(wanted)
     raise UserError(error("carry-type", "a carry grows at every step", place, help="keep its shape the same from step to step"))
+
+
+def _first_types(starts: Sequence[Any], elements: Sequence[Tensor], step: Step, place: Place | None) -> list[TensorType | None]:
+    """The types of carries that begin as numbers, from one step made with the numbers themselves: `0.0` takes the dtype that it meets. None: as it begins."""
+    types: list[TensorType | None] = [None] * len(starts)
+    if not any(isinstance(s, Literal) and not s.shape for s in starts):
+        return types
+    known = [s if isinstance(s, Literal) and not s.shape else fitted_to(s, None, "", place) for s in starts]
+    tensors = [k for k in known if isinstance(k, Tensor)]
+    body = Body([*[t.type for t in tensors], *[x.type.with_shape(x.shape[1:]) for x in elements]], [*tensors, *elements], place)
+    rest = iter(body.args)
+    carries = [k.value if isinstance(k, Literal) else next(rest) for k in known]
+    try:
+        after, _ = step(body, carries, list(rest))
+        found = [body.output(x).type if isinstance(x, Handle) else None for x in after]
+    except Exception:  # a function may need a tensor where a number stands; the default dtypes then decide
+        return types
+    finally:
+        body.close()
+    for k, (start, t) in enumerate(zip(known, found, strict=True)):
+        if isinstance(start, Literal) and t is not None:
+            types[k] = t if _takes(start, t) else t.with_dtype(DEFAULT_FLOAT.get() if start.kind == "float" else I64)
+    return types
 
 
 def _grown(start: TensorType, result: TensorType, given: Any, body: Body, place: Place | None) -> TensorType:
@@ -194,8 +223,8 @@ def while_loop(test: Callable[[Any], Any], body: Callable[[Any], Any], init: Any
     starts, tree = flatten(init)
     most = size(max, "`max`", place)
 
-    def step(inner: Body, n: int) -> tuple[list[Any], list[Any]]:
-        return _same_structure(inner.run(lambda: body(unflatten(inner.args, tree))), tree, place), []
+    def step(inner: Body, carries: Sequence[Any], parts: Sequence[Tensor]) -> tuple[list[Any], list[Any]]:
+        return _same_structure(inner.run(lambda: body(unflatten(carries, tree))), tree, place), []
 
     begun, traced, carried, _ = _settled(operands(starts, place), [], step, place)
     check = Body([t.type for t in begun], begun, place)
@@ -281,6 +310,10 @@ def cond(predicate: Any, then: Callable[..., Any], otherwise: Callable[..., Any]
 # --- vmap ------------------------------------------------------------------------------------------------------------------------------
 
 
+VECTORISE: list[Callable[..., list[Value]]] = []
+"""`vectorise(graph, roots, {index: batched value}, size)`, set by the layer that knows the passes; without it `vmap` is a loop."""
+
+
 def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callable[..., Any]:
     """`f` for a batch: `vmap(f)(xs)` applies `f` to each element of the leading axis and stacks the results. `in_axes`: the axis of each argument, None for
     one that is the same for all; `out_axes`: where the new axis goes."""
@@ -298,6 +331,11 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callable
         if not moved:
             raise UserError(error("missing-argument", "`vmap` needs an argument with a batch axis", place))
 
+        done = _vectorised(f, args, parts, place) if VECTORISE else None
+        if done is not None:
+            leaves, tree = done
+            return unflatten([_back(t, out_axes, place) for t in leaves], tree)
+
         def step(_: Any, given: tuple[Any, ...]) -> tuple[Any, Any]:
             rest = iter(given)
             return None, f(
@@ -311,6 +349,42 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callable
     batched.__name__ = getattr(f, "__name__", "f")
     batched.__doc__ = getattr(f, "__doc__", None)
     return batched
+
+
+Parts = Sequence[tuple[Tree, list[Tensor]] | None]
+
+
+def _vectorised(f: Callable[..., Any], args: Sequence[Any], parts: Parts, place: Place | None) -> tuple[list[Tensor], Tree] | None:
+    """`f` called once with tensors that stand for an element of the batch, and everything that depends on them computed for the whole batch. None where a
+    derivative depends on them, or where sizes must be checked: then a loop does it."""
+    batched = [t for part in parts if part is not None for t in part[1]]
+    size = batched[0].shape[0]
+    if any(not t.ndim or t.shape[0] != size for t in batched):
+        return None
+
+    def stand_ins(cx: Surface, of: Callable[[Handle], Value]) -> list[Value]:
+        return [make_pin(cx.zeros(of(t).type.with_shape(of(t).shape[1:]))) for t in batched]
+
+    with LOCK:
+        made: list[Tensor] = build(batched, stand_ins, place=place)
+    rest = iter(made)
+    result = f(*[x if part is None else unflatten([next(rest) for _ in part[1]], part[0]) for x, part in zip(args, parts, strict=True)])
+    leaves, tree = flatten(result)
+    outputs = _tensors(leaves, place)
+
+    def emit(cx: Surface, of: Callable[[Handle], Value]) -> list[Value] | None:
+        roots = [of(t) for t in outputs]
+        ours = {of(t).index for t in made}
+        for v in cx.graph.live(roots):
+            if any(o.index in ours for o in v.operands):
+                ours.add(v.index)
+                if v.op.calculus or v.op.name == "trace":
+                    return None
+        return VECTORISE[-1](cx.graph, roots, {of(s).index: of(t) for s, t in zip(made, batched, strict=True)}, of(batched[0]).shape[0])
+
+    with LOCK:
+        found = build([*outputs, *made, *batched], emit, place=place)
+    return None if found is None else (found, tree)
 
 
 def _front(x: Tensor, axis: int, place: Place | None) -> Tensor:

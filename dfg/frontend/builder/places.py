@@ -103,8 +103,8 @@ class Place(Span):
         return Place(self.code, self.lasti, part)
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Place):
-            return self.code is other.code and self.lasti == other.lasti
+        if isinstance(other, Place) and self.code is other.code and self.lasti == other.lasti:
+            return True
         return isinstance(other, Span) and (self.source, self.start, self.stop) == (other.source, other.start, other.stop)
 
     def __hash__(self) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import numpy as np
 
 from dfg.diagnostics import UserError, error
-from dfg.dims import Dim, DimLike
+from dfg.dims import DimLike
 from dfg.frontend.builder.emit import label_of, located, refuse, surface
 from dfg.frontend.builder.homes import Handle
 from dfg.frontend.builder.places import here
@@ -304,17 +304,12 @@ def _binary(name: str, whole: str | None = None) -> tuple[Callable[[Tensor, Any]
         return name
 
     def forward(x: Tensor, other: Any) -> Any:
-        return surface(pick(x, other), [x, other]) if _usable(other) else NotImplemented
+        return surface(pick(x, other), [x, other])
 
     def backward(x: Tensor, other: Any) -> Any:
-        return surface(pick(x, other), [other, x]) if _usable(other) else NotImplemented
+        return surface(pick(x, other), [other, x])
 
     return forward, backward
-
-
-def _usable(other: Any) -> bool:
-    """Objects of a type that knows tensors better are left to it."""
-    return isinstance(other, Handle | int | float | np.ndarray | np.generic | Dim | list | tuple) or not hasattr(other, "__radd__")
 
 
 for _sign, _name, _whole in (

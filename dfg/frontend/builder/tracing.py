@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -213,10 +214,8 @@ class Function:
                 x = pin(x)
             arguments[name] = x
         outer = CALL.get()
-        name = self.f.__name__
-        path = f"{outer}.{name}" if outer else name
-        count = _CALLS[path] = _CALLS.get(path, 0) + 1
-        token = CALL.set(path if count == 1 else f"{path}_{count}")
+        title = f"{self.f.__name__}#{next(_CALLS)}"  # numbered anew when the program is put together
+        token = CALL.set(f"{outer}.{title}" if outer else title)
         try:
             return self._call(arguments, bound)
         finally:
@@ -267,7 +266,7 @@ class Function:
         )
 
 
-_CALLS: Final[dict[str, int]] = {}
+_CALLS: Final = itertools.count(1)
 
 
 def _evaluated(d: Dim, sizes: Mapping[str, Any]) -> Any:

@@ -127,6 +127,8 @@ class Lowering:
     sink: Sink
     load: Loader | None
     region: Region = field(init=False)
+    scope: Scope = field(init=False)
+    """The file's own scope."""
     infos: dict[int, ScopeInfo] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
     path: str = ""
@@ -533,7 +535,12 @@ class Lowering:
         return f is not None and (f.fold is not None or name in LEAFWISE or (name in OPS and OPS[name].elementwise))
 
 
-LEAFWISE: Final = frozenset(
-    ["where", "zeros_like", "ones_like", "full_like", "stop_gradient", "astype", "clip", "real", "sign", "abs", "floor", "ceil", "round", "trunc", "isnan", "isinf", "isfinite"]
-)
-"""Elementwise functions that fold no literals."""
+LEAFWISE: Final = frozenset({
+    "where", "zeros_like", "ones_like", "full_like", "stop_gradient", "astype", "clip", "clamp", "real", "sign", "abs", "floor",
+    "ceil", "round", "trunc", "frac", "isnan", "isinf", "isfinite", "nan_to_num", "fmax", "fmin", "heaviside", "ldexp", "lerp",
+    "addcmul", "addcdiv", "masked_fill", "entr", "expit", "logit", "relu6", "leaky_relu", "elu", "celu", "selu", "silu", "swish",
+    "logsigmoid", "log_sigmoid", "log_expit", "hardtanh", "hardsigmoid", "hardswish", "mish", "softsign", "tanhshrink",
+    "softshrink", "hardshrink", "lgamma", "digamma", "psi", "polygamma", "gammainc", "gammaincc", "beta", "sinc", "i0", "i0e",
+    "i1", "i1e", "iv", "ive",
+})
+"""Elementwise functions that neither fold literals nor are the op of their name."""

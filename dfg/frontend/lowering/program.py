@@ -117,7 +117,8 @@ def load_text(text: str, name: str = "<string>", load: Loader | None = None) -> 
     return lowered
 
 
-def lower_file(lo: Lowering, file: s.File) -> Gen:
+def lower_file(lo: Lowering, file: s.File, sizes: Sequence[tuple[DimLike, int, Span]] = ()) -> Gen:
+    """The statements of a file. `sizes` are further facts: what is fed in a test."""
     infos = scan_scopes(file)
     lo.infos.update(infos)
     lo.trees.append(file)
@@ -128,8 +129,8 @@ def lower_file(lo: Lowering, file: s.File) -> Gen:
             break
     scratch = Graph()
     lo.region = Region(scratch, lo.surface_for(scratch))
-    scope = Scope(None, infos[id(file)])
-    facts, hints = yield collect_facts(lo, file, scope)
+    scope = lo.scope = Scope(None, infos[id(file)])
+    facts, hints = yield collect_facts(lo, file, scope, sizes)
     graph = Graph(facts)
     lo.region = Region(graph, lo.surface_for(graph))
     lowered = Lowered(graph, default_float=lo.default_float, file=file)
@@ -164,7 +165,7 @@ def default_dtype(lo: Lowering, node: s.Default, file: s.File) -> DType:
 # --- sizes and facts -----------------------------------------------------------------------------------------------------------------
 
 
-def collect_facts(lo: Lowering, file: s.File, main: Scope) -> Gen:
+def collect_facts(lo: Lowering, file: s.File, main: Scope, sizes: Sequence[tuple[DimLike, int, Span]] = ()) -> Gen:
     """The frozen facts of a file and the hints of its sizes; the names of sizes are bound in `main`."""
     facts = Facts()
     hints: dict[str, int] = {}
@@ -230,6 +231,10 @@ def collect_facts(lo: Lowering, file: s.File, main: Scope) -> Gen:
         if conflict is not None:
             labels = [Label(f.origin, "and this") for f in conflict.against if isinstance(f.origin, Span)]
             lo.report("dim-contradiction", f"{conflict.message}", node.span, labels)
+    for dim, number, span in sizes:
+        conflict = facts.declare(dim, "==", number, span)
+        if conflict is not None:
+            lo.report("dim-contradiction", f"with this value {conflict.message}", span)
     facts.freeze()
     unbound(lo, bound_by, facts, wanted)
     for name, where in first.items():

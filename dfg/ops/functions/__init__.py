@@ -1,11 +1,29 @@
 """The surface functions: what a program calls to get arithmetic, reductions, shapes, products and draws. Importing this package fills the table."""
 
-from dfg.ops.functions import activations, arithmetic, creation, draws, mathematics, products, reductions, shapes, special
+from dfg.ops.functions import (
+    activations,
+    arithmetic,
+    creation,
+    draws,
+    indexed,
+    layers,
+    losses,
+    mathematics,
+    matrices,
+    products,
+    reductions,
+    shapes,
+    shaping,
+    special,
+    statistics,
+)
 from dfg.ops.functions.common import count_of, declare_binary, declare_unary, dim_value, keep
 from dfg.ops.functions.draws import seed_value
+from dfg.ops.functions.expr import Expr
 from dfg.ops.functions.products import contract_values
 
 __all__ = [
+    "Expr",
     "activations",
     "arithmetic",
     "contract_values",
@@ -15,11 +33,19 @@ __all__ = [
     "declare_unary",
     "dim_value",
     "draws",
+    "indexed",
     "keep",
+    "layers",
+    "losses",
     "mathematics",
+    "matrices",
     "products",
     "reductions",
     "seed_value",
     "shapes",
+    "shaping",
     "special",
+    "statistics",
 ]
+
+from dfg.ops.functions import primitive as primitive

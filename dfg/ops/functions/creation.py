@@ -1,8 +1,9 @@
-"""Tensors made from numbers: zeros, ones, full, arange."""
+"""Tensors made from numbers: zeros, ones, full, arange, linspace, eye."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from dfg.dims import DimLike
 from dfg.ir import InferError, Value
@@ -10,7 +11,7 @@ from dfg.ops.base import OPS
 from dfg.ops.elementwise import emit_cast
 from dfg.ops.functions.common import dim_value
 from dfg.ops.movement import broadcast_along
-from dfg.ops.surface import Arg, DTypeArg, Literal, Shape, Static, Surface, dtype_of, function, plain, shape_of
+from dfg.ops.surface import Arg, DTypeArg, Flag, Literal, Shape, Size, Static, Surface, dtype_of, function, plain, shape_of, size_of
 from dfg.types import I64
 
 
@@ -98,3 +99,81 @@ def arange(cx: Surface, start: Static, stop: Static = None, step: Static = 1, dt
         first = dim_value(cx, a, counts.dtype)
         counts = counts + broadcast_along(first, counts.shape, ())
     return counts
+
+
+def _static_number(x: Any, name: str, argument: str) -> float:
+    k = plain(x)
+    if isinstance(k, bool) or not isinstance(k, int | float):
+        raise InferError("bad-argument", f"`{name}` takes a number known while compiling as `{argument}`", [(argument, "this one")])
+    return float(k)
+
+
+@function("eye")
+def eye(cx: Surface, n_rows: Size, n_cols: Size = None, k: Static = 0, dtype: DTypeArg = None) -> Value:
+    """A matrix with 1 on its k-th diagonal and 0 elsewhere."""
+    rows = size_of(n_rows, "eye", "n_rows")
+    columns = rows if plain(n_cols) is None else size_of(n_cols, "eye", "n_cols")
+    offset = int(_static_number(k, "eye", "k"))
+    g = cx.graph
+    i = broadcast_along(g.emit(OPS["iota"], (), (rows, I64)), (rows, columns), (0,))
+    j = broadcast_along(g.emit(OPS["iota"], (), (columns, I64)), (rows, columns), (1,))
+    return emit_cast(OPS["equal"](i + offset if offset else i, j), dtype_of(dtype, "eye") or cx.default_float)
+
+
+@function("identity")
+def identity(cx: Surface, n: Size, dtype: DTypeArg = None) -> Value:
+    """The identity matrix."""
+    return eye(cx, n, None, 0, dtype)
+
+
+@function("linspace")
+def linspace(cx: Surface, start: Arg, stop: Arg, num: Size = 50, dtype: DTypeArg = None, endpoint: Flag = True) -> Value:
+    """So many numbers at equal distances from `start` to `stop`, which may be computed; `stop` is the last one unless `endpoint` is false."""
+    n = size_of(num, "linspace", "num")
+    d = dtype_of(dtype, "linspace")
+    cx.graph.need(n, 0, "a size is never negative", "bad-argument")
+    gaps = n - 1 if plain(endpoint) else n
+    a, b = cx.promote((start, stop), "linspace", floating=True)
+    for v, argument in ((a, "start"), (b, "stop")):
+        if v.rank:
+            raise InferError("rank-mismatch", f"`linspace` goes from a scalar to a scalar, not {v.type}", [(argument, f"this is {v.type}")])
+    counts = cx.graph.emit(OPS["iota"], (), (n, a.dtype))
+    divisor = dim_value(cx, gaps, a.dtype) if not isinstance(gaps, int) else cx.literal(Literal("int", max(gaps, 1)), a.dtype)
+    if not isinstance(gaps, int):
+        divisor = OPS["maximum"](divisor, cx.literal(Literal("int", 1), a.dtype))
+    step = (b - a) / divisor
+    made = counts * broadcast_along(step, counts.shape, ()) + broadcast_along(a, counts.shape, ())
+    if plain(endpoint) and not (isinstance(n, int) and n < 2):
+        # The last one is `stop` itself, not what rounding makes of it.
+        last = cx.literal(Literal("int", gaps), a.dtype) if isinstance(gaps, int) else dim_value(cx, gaps, a.dtype)
+        positive = (counts >= broadcast_along(last, counts.shape, ())) & (counts > 0)
+        made = OPS["where"](positive, broadcast_along(b, counts.shape, ()), made)
+    if d is not None and d.kind == "int":
+        made = OPS["floor"](made)
+    return made if d is None else emit_cast(made, d)
+
+
+@function("logspace")
+def logspace(cx: Surface, start: Arg, stop: Arg, num: Size = 50, base: Arg = 10.0, dtype: DTypeArg = None, endpoint: Flag = True) -> Value:
+    """Powers of a base whose exponents are at equal distances."""
+    exponents = linspace(cx, start, stop, num, None, endpoint)
+    made = cx.elementwise("power", (cx.value(base), exponents), True)
+    d = dtype_of(dtype, "logspace")
+    return made if d is None else emit_cast(made, d)
+
+
+@function("empty")
+def empty(cx: Surface, shape: Shape, dtype: DTypeArg = None) -> Value:
+    """As `zeros`: nothing is left undefined."""
+    return zeros(cx, shape, dtype)
+
+
+@function("tri")
+def tri(cx: Surface, n_rows: Size, n_cols: Size = None, k: Static = 0, dtype: DTypeArg = None) -> Value:
+    """A matrix with 1 on and below its k-th diagonal and 0 above."""
+    rows = size_of(n_rows, "tri", "n_rows")
+    columns = rows if plain(n_cols) is None else size_of(n_cols, "tri", "n_cols")
+    g = cx.graph
+    i = broadcast_along(g.emit(OPS["iota"], (), (rows, I64)), (rows, columns), (0,))
+    j = broadcast_along(g.emit(OPS["iota"], (), (columns, I64)), (rows, columns), (1,))
+    return emit_cast(i + int(_static_number(k, "tri", "k")) >= j, dtype_of(dtype, "tri") or cx.default_float)
