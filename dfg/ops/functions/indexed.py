@@ -170,15 +170,3 @@ def one_hot(cx: Surface, x: Arg, num_classes: Size, dtype: DTypeArg = None) -> V
     hit = OPS["equal"](broadcast_along(i, shape, tuple(range(i.rank))), places)
     return emit_cast(hit, dtype_of(dtype, "one_hot") or I64)
 
-
-def _declare_refused(name: str, why: str, help: str) -> None:
-    def f(cx: Surface, x: Arg) -> Value:
-        raise InferError("not-static", why, [("x", "this decides the size")], help=help)
-
-    f.__doc__ = f"Refused: {why}."
-    function(name)(f)
-
-
-for _name in ("nonzero", "argwhere", "flatnonzero"):
-    _declare_refused(_name, f"the size of what `{_name}` gives depends on the elements, and every size is known before running", "a mask selects through `where(mask, x, 0)`")
-_declare_refused("unique", "how many elements are distinct is known only while running, and every size is known before", "`sort` and a comparison of neighbours mark the distinct ones")

@@ -144,17 +144,6 @@ def dot(cx: Surface, x: Arg, y: Arg) -> Value:
     return tensordot(cx, a, b, ((a.rank - 1,), (max(b.rank - 2, 0),)))
 
 
-@function("vecdot")
-def vecdot(cx: Surface, x: Arg, y: Arg, axis: Axis = -1) -> Value:
-    """Sums of products along an axis, the others broadcast."""
-    a, b = cx.broadcast(cx.promote((x, y), "vecdot"), "vecdot")
-    if a.rank == 0:
-        raise InferError("rank-mismatch", "`vecdot` takes vectors, not scalars", [("x", f"this is {a.type}")])
-    k = axis_number(axis, a.rank, "vecdot")
-    letters = LETTERS[: a.rank]
-    return contract_values(a, b, f"{letters},{letters}->{letters[:k]}{letters[k + 1 :]}")
-
-
 @function("tensordot")
 def tensordot(cx: Surface, x: Arg, y: Arg, axes: Static = 2) -> Value:
     """Sums of products over the last axes of x and the first of y (so many), or over the axes given for each."""
