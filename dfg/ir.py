@@ -94,11 +94,11 @@ class Value:
 
     @property
     def dtype(self) -> DType:
-        return self.type.dtype  # type: ignore[no-any-return]
+        return self.type.dtype
 
     @property
     def shape(self) -> tuple[DimLike, ...]:
-        return self.type.shape  # type: ignore[no-any-return]
+        return self.type.shape
 
     @property
     def rank(self) -> int:

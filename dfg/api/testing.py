@@ -119,7 +119,7 @@ def _check(made: LoweredTest, backend: str, source: Source) -> list[Diagnostic]:
             for _ in range(made.runs[stage - 1]):
                 fn(**made.fed)
         values: Mapping[str, np.ndarray] = {}
-        if any(c.after == stage for c in [*made.checks, *made.gradchecks]):
+        if any(c.after == stage for c in made.checks) or any(c.after == stage for c in made.gradchecks):
             for name in states:
                 table, other = (fn.params, still.params) if name in program.params else (fn.state, still.state)
                 if stage or name in made.kept:

@@ -69,7 +69,7 @@ class Code:
     def bind(self, arrays: list[Any], sizes: Mapping[str, int], uninterrupted: Callable[[Sequence[Any]], Callable[[], Any]]) -> Callable[..., None]:
         """The function of inputs and outputs for given arrays."""
         if self.make is not None:
-            return self.make(arrays, sizes, uninterrupted)  # type: ignore[no-any-return]
+            return self.make(arrays, sizes, uninterrupted)
         return self._bind_calls(arrays, sizes, uninterrupted)
 
     def _bind_calls(

@@ -418,7 +418,7 @@ class Source(Renderer):
 
         scope = {**self.scope, "deque": deque, "setitem": setitem, **more}
         exec(compile(self.text, filename, "exec"), scope)
-        return scope["make"]  # type: ignore[no-any-return]
+        return scope["make"]
 
 
 def commit_texts(r: Renderer, s: Step) -> list[str]:

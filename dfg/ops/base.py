@@ -464,7 +464,7 @@ def const_value(v: Value) -> np.ndarray | None:
         return None
     while v.operands:
         v = v.operands[0]
-    return v.attrs[0].array  # type: ignore[no-any-return]
+    return v.attrs[0].array
 
 
 def const_scalar(v: Value) -> float | int | bool | None:

@@ -90,7 +90,7 @@ def affine_difference(a: Value, b: Value) -> DimLike | None:
 
 def _size(v: Value) -> DimLike | None:
     if v.op.name == "dim":
-        return v.attrs[0]  # type: ignore[no-any-return]
+        return v.attrs[0]
     number = const_scalar(v)
     return number if type(number) is int else None
 

@@ -13,7 +13,6 @@ import dfg
 import dfg.frontend.builder as b
 from dfg.ir import digest
 
-
 assert dfg.function is b.function  # reading a public name sets the hooks
 
 

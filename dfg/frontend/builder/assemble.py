@@ -111,7 +111,7 @@ def _fitted_update(target: Handle, name: str, t: TensorType, x: Any, place: Plac
             raise InferError("shape-mismatch", f"`{name}` is {t}, and its update {of(given).type}", [(2, f"this is {of(given).type}")])
         return v
 
-    return build([target, *handles_in([given])], emit, names=dims_used([given]), place=place, call=[target, None, x])  # type: ignore[no-any-return]
+    return build([target, *handles_in([given])], emit, names=dims_used([given]), place=place, call=[target, None, x])
 
 
 def _named(outputs: Any, place: Span | None) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def fitted_to(given: Any, t: TensorType | None, what: str, place: Place | None) 
         v = cx.literal(v, t.dtype) if isinstance(v, Literal) else cx.cast(v, t.dtype, what)
         return cx.stretch(v, t.shape)
 
-    return build(handles_in([given]), emit, names=dims_used([given]), place=place)  # type: ignore[no-any-return]
+    return build(handles_in([given]), emit, names=dims_used([given]), place=place)
 
 
 def sealed(body: Body, inputs: Sequence[Value | None], outputs: Sequence[Value], types: Sequence[TensorType]) -> Subgraph:

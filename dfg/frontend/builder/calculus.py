@@ -36,12 +36,12 @@ def pin(x: Any) -> Tensor:
     def emit(cx: Surface, of: Callable[[Handle], Value]) -> Value:
         return make_pin(cx.value(lower(given, cx, of)))
 
-    return build(handles_in([given]), emit, names=dims_used([given]), place=place, call=[x])  # type: ignore[no-any-return]
+    return build(handles_in([given]), emit, names=dims_used([given]), place=place, call=[x])
 
 
 def stop_gradient(x: Any) -> Tensor:
     """The same value, through which no gradient flows."""
-    return surface("stop_gradient", [x])  # type: ignore[no-any-return]
+    return surface("stop_gradient", [x])
 
 
 def _differentiated(y: Any, title: str, place: Place | None, scalar: bool) -> Tensor:
@@ -242,7 +242,7 @@ def jvp(y: Tensor, x: Any, v: Any) -> Tensor:
     place = here()
     value = _differentiated(y, "jvp", place, False)
     targets, listed = _targets(x, "jvp", place)
-    return _emit(value, targets, _tangents(x, v, targets, listed, "jvp", place), _jvp, place, (y, x, v))  # type: ignore[no-any-return]
+    return _emit(value, targets, _tangents(x, v, targets, listed, "jvp", place), _jvp, place, (y, x, v))
 
 
 def _jvp(cx: Surface, y: Value, xs: list[Value], moves: list[Any]) -> Value:

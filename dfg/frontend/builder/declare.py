@@ -172,7 +172,7 @@ def asarray(value: Any, dtype: Any = None, *, device: Any = None, copy: Any = No
             return cx.literal(x, d) if d is not None and (d.floating or x.kind != "float") else _cast(cx.value(x), d)
         return _cast(x, d)
 
-    return build(handles_in([given]), emit, names=dims_used([given]), place=place, call=[value])  # type: ignore[no-any-return]
+    return build(handles_in([given]), emit, names=dims_used([given]), place=place, call=[value])
 
 
 def _cast(v: Value, d: DType | None) -> Value:

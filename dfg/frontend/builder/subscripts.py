@@ -101,7 +101,7 @@ def _index(
         raise UserError(bad(e, key, 1, place)) from None
     parts = [b for i in items for b in ((i.start, i.stop, i.step) if isinstance(i, slice) else (i,))]
     raw = list(key) if isinstance(key, tuple) else [key]
-    return build(  # type: ignore[no-any-return]
+    return build(
         handles_in([x, *parts, *extra]),
         lambda cx, value: emit(cx, value, _lowered(items, cx, value)),
         names=dims_used([*parts, *extra]),

@@ -45,7 +45,7 @@ class Tensor(Handle):
 
     @property
     def type(self) -> TensorType:
-        return self.value.type  # type: ignore[no-any-return]
+        return self.value.type
 
     @property
     def dtype(self) -> DType:
@@ -86,12 +86,12 @@ class Tensor(Handle):
                 if self.ndim > 2
                 else "a vector has one axis: there is nothing to exchange",
             )
-        return surface("matrix_transpose", [self])  # type: ignore[no-any-return]
+        return surface("matrix_transpose", [self])
 
     @property
     def mT(self) -> Tensor:
         """The last two axes exchanged."""
-        return surface("matrix_transpose", [self])  # type: ignore[no-any-return]
+        return surface("matrix_transpose", [self])
 
     def __repr__(self) -> str:
         name = label_of(self)

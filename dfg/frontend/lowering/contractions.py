@@ -442,7 +442,7 @@ def single(lo: Lowering, made: Lifted, node: s.Node) -> Value:
 def materialize(lo: Lowering, made: Lifted, order: Sequence[IndexVar], node: s.Node) -> Value:
     """A lifted value as a tensor with exactly these axes."""
     v = aligned(single(lo, made, node), made.labels, order)
-    return lo.guarded(lambda: lo.cx.stretch(v, tuple(x.size for x in order)), node)  # type: ignore[no-any-return]
+    return lo.guarded(lambda: lo.cx.stretch(v, tuple(x.size for x in order)), node)
 
 
 def reduction(lo: Lowering, statement: Statement, node: s.Call, names: dict[str, IndexVar]) -> Gen:

@@ -82,7 +82,7 @@ def read_carries(lo: Lowering, carries: Sequence[s.Carry], scope: Scope) -> Gen:
 
 def leaf_type(leaf: Thing) -> TensorType | None:
     if isinstance(leaf, Value):
-        return leaf.type  # type: ignore[no-any-return]
+        return leaf.type
     if isinstance(leaf, Known):
         return TensorType(leaf.dtype, tuple(leaf.shape))
     return None
@@ -301,7 +301,7 @@ def converted(lo: Lowering, thing: Thing, t: TensorType, node: s.Node, what: str
     else:
         value = lo.value(thing, node)
         value = lo.guarded(lambda: lo.cx.cast(value, t.dtype, f"{what} is {t.dtype}"), node)
-    return lo.guarded(lambda: lo.cx.stretch(value, t.shape), node)  # type: ignore[no-any-return]
+    return lo.guarded(lambda: lo.cx.stretch(value, t.shape), node)
 
 
 def results(parts: Sequence[Thing]) -> Thing:

@@ -100,7 +100,7 @@ def lower(file: s.File, sink: Sink, load: Loader | None = None) -> Lowered:
     lo = Lowering(sink, StdLoader() if load is None else load)
     lo.file = file
     with uncollected():
-        return lo.drive(lower_file(lo, file))  # type: ignore[no-any-return]
+        return lo.drive(lower_file(lo, file))
 
 
 def load_text(text: str, name: str = "<string>", load: Loader | None = None) -> Lowered:

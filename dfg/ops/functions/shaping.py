@@ -321,11 +321,11 @@ def broadcast_arrays(cx: Surface, *arrays: Arg) -> tuple[Value, ...]:
 def tile(cx: Surface, x: Arg, reps: Static) -> Value:
     """The whole repeated along each axis; `reps` is aligned with the last axes."""
     v = cx.value(x)
-    times = list(shape_of(reps, "tile", "reps"))
+    times: list[DimLike] = list(shape_of(reps, "tile", "reps"))
     for n in times:
         cx.graph.need(n, 0, "`tile` repeats", "bad-argument", [("reps", "this one")])
     v = at_least_rank(cx, v, len(times))
-    times = [1] * (v.rank - len(times)) + times
+    times = [*[1] * (v.rank - len(times)), *times]
     wide: list[DimLike] = []
     dims: list[int] = []
     for n, d in zip(times, v.shape, strict=True):
