@@ -339,7 +339,7 @@ def solve_triangular(c: Case, x: Value, b: Value, upper: bool, left: bool = True
 
 @op("cholesky_solve")
 def cholesky_solve(c: Case, b: Value, x: Value, upper: bool = False) -> Value:
-    return c.cholesky_solve(x, b, upper=upper)
+    return c.cholesky_solve(b, x, upper=upper)
 
 
 @op("lstsq")
