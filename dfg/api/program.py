@@ -142,8 +142,8 @@ class Program:
             from dfg.passes.stabilise import Stabilise
 
             sink = Sink()
-            own = {Stabilise: lambda: Stabilise(kinks), Differentiate: lambda: Differentiate(kinks, sink.add)}
-            passes = [own[type(p)]() if type(p) in own else p for p in PIPELINE]
+            own: dict[type, Any] = {Stabilise: Stabilise(kinks), Differentiate: Differentiate(kinks, sink.add)}
+            passes = [own.get(type(p), p) for p in PIPELINE]
             found = run_pipeline(self.graph, passes[: STAGES.index(name)], report)
             self._stages[name, kinks] = found
             if name in ("differentiated", "clean"):
