@@ -139,9 +139,11 @@ class Program:
         if found is None or report is not None:
             from dfg.passes.differentiate import Differentiate
             from dfg.passes.manager import PIPELINE, run_pipeline
+            from dfg.passes.stabilise import Stabilise
 
             sink = Sink()
-            passes = [Differentiate(kinks, sink.add) if isinstance(p, Differentiate) else p for p in PIPELINE]
+            own = {Stabilise: lambda: Stabilise(kinks), Differentiate: lambda: Differentiate(kinks, sink.add)}
+            passes = [own[type(p)]() if type(p) in own else p for p in PIPELINE]
             found = run_pipeline(self.graph, passes[: STAGES.index(name)], report)
             self._stages[name, kinks] = found
             if name in ("differentiated", "clean"):

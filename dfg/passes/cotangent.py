@@ -183,6 +183,9 @@ class Pullback:
             return self._pull_tuple(cx, v, op, several)
         assert cot is not None
         ct, pred, clean = cot.value, cot.pred, cot.clean
+        if self.kinks != "dfg" and (op is where or op.partial):
+            # The others have no liveness: a dead lane's zero is multiplied like any number.
+            return [None if o is None else Cot(o) for o in rule(cx, ct, v)]
         if op is where:
             return self._pull_where(v, cot, need)
         if op.elementwise:

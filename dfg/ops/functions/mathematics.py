@@ -225,7 +225,7 @@ def clip(cx: Surface, x: Arg, min: OptionalArg = None, max: OptionalArg = None) 
 def heaviside(cx: Surface, x: Arg, h0: Arg) -> Value:
     """0 where x is negative, 1 where it is positive, `h0` where it is 0, elementwise."""
     a, b = Expr.floating(cx, x, h0, name="heaviside")
-    step = a.call("isnan").where(a, (a < 0).where(0.0, 1.0))
+    step = a.call("isnan").where(a, (a > 0).call("astype", a.dtype))
     return a.eq(0).where(b, step).v
 
 
