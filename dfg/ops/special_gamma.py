@@ -202,7 +202,7 @@ def polygamma(n: int, x: Array) -> Array:
         below = x < 0
         y = np.where(below, 1 - x, x)
         scale = float(math.factorial(n)) if n < 171 else math.inf
-        up = np.where(y == np.inf, 0.0, sign * scale * hurwitz(n + 1, np.where(y > 0, y, 1.0)))
+        up = np.where(y == np.inf, sign * 0.0, sign * scale * hurwitz(n + 1, np.where(y > 0, y, 1.0)))
         up = np.where(x == 0, sign * np.inf, np.where(np.isnan(x), np.nan, up))
         if not below.any():
             return np.asarray(up)
@@ -214,7 +214,7 @@ def polygamma(n: int, x: Array) -> Array:
             poly = -poly.deriv() * np.polynomial.Polynomial([1.0, 0.0, 1.0])
         parity = 1.0 if n % 2 == 0 else -1.0
         down = parity * up - np.pi ** (n + 1) * poly(c)
-        return np.asarray(np.where(below, np.where(r == 0, np.inf if n % 2 else np.nan, down), up))
+        return np.asarray(np.where(below, np.where((r == 0) | (x == -np.inf), sign * np.inf, down), up))
 
 
 def betaln(a: Array, b: Array) -> Array:

@@ -10,6 +10,7 @@ A rule fires when a value is emitted, on the form that it stands for, and gives 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -56,7 +57,7 @@ def _stable_subgraph(body: Subgraph) -> Subgraph:
     return sealed
 
 
-def stable(*names: str) -> Any:
+def stable(*names: str) -> Callable[[Rule], Rule]:
     """Register a rule for ops."""
 
     def register(f: Rule) -> Rule:

@@ -192,8 +192,9 @@ def matrix_norm(c: Case, x: Value, ord: Any = "fro", keepdims: bool = False) -> 
 @op("cumsum", "cumprod", "logcumsumexp", "cummax")
 def cumulative(c: Case, x: Value, axis: int, *, name: str) -> Value:
     f = c.first(name, {"cumsum": "cumulative_sum", "cumprod": "cumulative_prod"}.get(name, name))
-    made = f(x, axis=axis) if x.rank else c.reshape(f(c.reshape(x, [1]), axis=0), [])
-    return made[0] if isinstance(made, tuple) else made
+    made = f(x if x.rank else c.reshape(x, [1]), axis=axis if x.rank else 0)
+    made = made[0] if isinstance(made, tuple) else made
+    return made if x.rank else c.reshape(made, [])
 
 
 @op("diff")

@@ -71,7 +71,7 @@ _declare_incomplete("gammaincc")
 def _declare_bessel(name: str, op: str, n: int) -> None:
     def f(cx: Surface, x: Arg) -> Value:
         (e,) = Expr.floating(cx, x, name=name)
-        return OPS[op](e.v, n=n)
+        return OPS[op](e.v, v=n)
 
     f.__doc__ = f"Modified Bessel function of the first kind of order {n}{', times exp(-|x|)' if op == 'ive' else ''}, elementwise."
     function(name)(f)
@@ -80,7 +80,7 @@ def _declare_bessel(name: str, op: str, n: int) -> None:
 def _declare_order(name: str) -> None:
     def f(cx: Surface, v: Static, z: Arg) -> Value:
         (e,) = Expr.floating(cx, z, name=name)
-        return OPS[name](e.v, n=whole_order(v, name, "v"))
+        return OPS[name](e.v, v=whole_order(v, name, "v"))
 
     f.__doc__ = OPS[name].doc
     function(name)(f)
