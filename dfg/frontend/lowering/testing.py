@@ -93,6 +93,7 @@ def lower_test(file: s.File, test: s.Test, sink: Sink, load: Loader | None = Non
         sizes = fed_sizes(base, made, test)
         second = Lowering(Sink(), loader)
         second.file = file
+        second.named_axes = first.named_axes  # here two named sizes may be one number
         made.lowered = second.drive(lower_file(second, file, sizes))
         own = [d for d in second.sink.items if d not in first.sink.items[:known]]
         before = len(second.sink.items)
