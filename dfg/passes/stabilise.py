@@ -31,8 +31,15 @@ class Stabilise:
     def run(self, graph: Graph) -> Graph:
         if not STABLE.always or self.kinks != "dfg" or not _any_rule(graph):
             return graph
-        fresh, _ = rebuild(graph, STABLE, {op: _body for op in OPS.values() if any(a.kind == "body" for a in op.attrs)})
-        return fresh
+        changed: list[bool] = []
+
+        def in_bodies(g: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
+            made = _body(g, v, operands)
+            changed.append(made.attrs != v.attrs)
+            return made
+
+        fresh, _ = rebuild(graph, STABLE, {op: in_bodies for op in OPS.values() if any(a.kind == "body" for a in op.attrs)})
+        return fresh if fresh.fired or any(changed) else graph
 
 
 def _any_rule(graph: Graph) -> bool:
