@@ -44,8 +44,9 @@ def has_calculus(v: Value) -> bool:
         w = pending.pop()
         if w.op.calculus:
             return True
-        for b in bodies(w):
-            pending.extend(b.graph.values)
+        if w.attrs:
+            for b in bodies(w):
+                pending.extend(b.graph.values)
     return False
 
 
