@@ -17,7 +17,8 @@ from typing import Any, Final
 import numpy as np
 
 from dfg.codegen import numpy_source
-from dfg.codegen.numpy_source import Call, Source, calls_of, commit_of, fixed
+from dfg.codegen.numpy_calls import Call, calls_of, commit_of
+from dfg.codegen.numpy_source import Source, fixed
 from dfg.diagnostics import InternalError, UserError, error
 from dfg.dims import Dim, compile_dims, evaluate
 from dfg.plan import ALIGNMENT, STATIC, Plan, Step
@@ -69,7 +70,8 @@ class Code:
     def bind(self, arrays: list[Any], sizes: Mapping[str, int], uninterrupted: Callable[[Sequence[Any]], Callable[[], Any]]) -> Callable[..., None]:
         """The function of inputs and outputs for given arrays."""
         if self.make is not None:
-            return self.make(arrays, sizes, uninterrupted)
+            run: Callable[..., None] = self.make(arrays, sizes, uninterrupted)
+            return run
         return self._bind_calls(arrays, sizes, uninterrupted)
 
     def _bind_calls(

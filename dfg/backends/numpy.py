@@ -206,7 +206,8 @@ class NumpyRuntime:
             f"    return {{{', '.join(f'm{k}: y{k}' for k in range(len(ys)))}}}",
         ]
         exec(compile("\n".join(lines), "<dfg call>", "exec"), scope)
-        return scope["quick"]
+        quick: Callable[[Mapping[str, Any]], dict[str, np.ndarray]] = scope["quick"]
+        return quick
 
     def __call__(self, **inputs: Any) -> dict[str, np.ndarray]:
         return self._quick(inputs)
@@ -300,7 +301,8 @@ class NumpyRuntime:
             "    return slow(inputs, out)",
         ]
         exec(compile("\n".join(lines), "<dfg raw>", "exec"), scope)
-        return scope["quick"]
+        quick: Callable[[tuple[Any, ...], Any], tuple[np.ndarray, ...]] = scope["quick"]
+        return quick
 
     def _raw(self, inputs: Sequence[Any], out: Any) -> tuple[np.ndarray, ...]:
         if len(inputs) != len(self._names):

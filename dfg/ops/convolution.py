@@ -287,8 +287,10 @@ def _workspace(v: Value) -> DimLike:
     """The padded operand, a piece of its windows, and products before they are in place."""
     x, w = v.operands
     a, b, _ = split_subs(v.attrs[0])
-    sizes, strides, dilation = v.attrs[2], v.attrs[3], v.attrs[5]
-    kernel = w.shape[len(b) :]
+    strides, dilation = v.attrs[3], v.attrs[5]
+    phased = [g if s == 1 and d == 1 else 1 for s, g, d in zip(strides, v.attrs[4], dilation, strict=True)]
+    sizes = [(t + g - 1) // g for t, g in zip(v.attrs[2], phased, strict=True)]
+    kernel = [(k + g - 1) // g for k, g in zip(w.shape[len(b) :], phased, strict=True)]
     lead = _product(x.shape[: len(a)])
     reach: DimLike = 1
     for t, s, k, d in zip(sizes, strides, kernel, dilation, strict=True):

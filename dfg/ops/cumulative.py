@@ -259,7 +259,7 @@ def _extreme(word: str, largest: bool) -> tuple[Op, Op]:
             attrs=(AXIS, Attr("reverse", "bool")),
             evaluate=lambda xp, x, *, axis, reverse: _running_place(xp, x, axis, reverse, largest),
             axes=one_axis,
-            workspace=lambda v: v.type.size * 32,
+            workspace=lambda v: v.type.size * 36,
             cost=lambda v: v.type.size * 4,
             samples=_place_samples,
             rejects=(Reject(("f64[3]",), (("axis", 1), ("reverse", False)), "bad-argument"),),

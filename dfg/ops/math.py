@@ -381,7 +381,8 @@ def _clip_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
     below, over = x < lo, x > hi
     result: list[Value | None] = [None, None, None]
     if cx.need[0]:
-        inside = where(below | over, zero, ct)
+        outside = (x <= lo) | (x >= hi) if cx.kinks == "dfg" else below | over
+        inside = where(outside, zero, ct)
         if cx.kinks == "jax":
             inside = where(equal(x, lo) | equal(x, hi), 0.5 * inside, inside)
         result[0] = inside
@@ -394,7 +395,7 @@ def _clip_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
 
 clip = elementwise(
     "clip",
-    "x raised to the lower bound and lowered to the upper one, elementwise. At a bound the gradient is that of x.",
+    "x raised to the lower bound and lowered to the upper one, elementwise. At a bound the gradient is 0.",
     evaluate=lambda xp, x, lo, hi: xp.minimum(xp.maximum(x, lo), hi),
     scalar=lambda s, x, lo, hi: s.minimum(s.maximum(x, lo), hi),
     into="np.clip({0}, {1}, {2}, {out})",

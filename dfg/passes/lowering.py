@@ -12,12 +12,15 @@ from typing import Any
 
 from dfg.dims import DimLike
 from dfg.ir import Value
-from dfg.ops.base import OPS, const_scalar
+from dfg.ops.base import OPS, Attr, NoGradient, Op, const_scalar, const_value
 from dfg.ops.contract import split_subs
 from dfg.ops.movement import inverse
 from dfg.passes.layout import Strides, dense_strides, matrix, merged, plus
 from dfg.passes.region import LOWERINGS, Region
-from dfg.types import I64, TensorType
+from dfg.types import I32, I64, DType, TensorType
+
+MASKED = 8192
+"""From so many bytes on, at the hint sizes, choices are made with masks."""
 
 # --- contraction -------------------------------------------------------------------------------------------------------------------
 
@@ -296,20 +299,65 @@ def _power(r: Region, v: Value, p: int) -> None:
     r.emit(kernel, (source,), (out,), v)
 
 
+def _no_bits(v: Value) -> bool:
+    """Whether every element of a value is the number that is all zero bits."""
+    array = const_value(v)
+    return array is not None and array.ndim == 0 and not any(array.tobytes())
+
+
+_BITS = Op(
+    "bits", "The same memory as integers.", lambda cx, o, a: o[0].type.with_dtype(a[0]), NoGradient("bits are no numbers"), attrs=(Attr("dtype", "dtype"),),
+    evaluate=lambda xp, x, *, dtype: x.view(dtype.np), view=True,
+)
+"""No op of programs: a view that steps read."""
+
+
+def _bits(r: Region, array: int, integer: DType) -> int:
+    a = r.b.arrays[array]
+    if a.type.dtype is integer:
+        return array
+    t = a.type.with_dtype(integer)
+    return r.b.slot_array(a.slot, t) if a.kind == "slot" else r.b.view(array, _BITS, (integer,), t)
+
+
 def _where(r: Region, v: Value, p: int) -> None:
-    """A choice is made over the second branch, or, where only the first and the condition die, over the first by the condition turned round."""
-    c, _, b = v.operands
-    if v.index in r.fixed or r.may_take(v, 2, p) or not r.may_take(v, 1, p, exclusive=True):
+    """A choice between large tensors is made with masks of bits: NumPy's masked copy branches at every element, which a mask that follows the data makes ten
+    times as slow. Where one branch is zeros, that is one mask; small tensors are copied."""
+    c, a, b = v.operands
+    if v.dtype.size not in (4, 8) or r.b.slots.bytes(v.type) < MASKED:
         r._plain(v, p)
         return
-    root = r.root[c.index]
-    if r.last.get(root) != p or root not in r.slot or r.strides[c.index] is not None or r.root[b.index] == root:
-        r._plain(v, p)
-        return
-    other, turned = r.narrow(b, v.shape), r.array(c)
-    out = r.take_over(v, 1)
-    r.emit("turn", (turned,), (turned,), v)
-    r.emit("copy_where", (other, turned), (out,), v)
+    integer = I64 if v.dtype.size == 8 else I32
+    t = v.type.with_dtype(integer)
+    condition = r.narrow(c, v.shape)
+    # Operand, kernel that makes its mask; the first may become the result.
+    sides = [(1, "mask"), (2, "mask_not")]
+    if _no_bits(b):
+        sides = sides[:1]
+    elif _no_bits(a):
+        sides = sides[1:]
+    elif r.may_take(v, 2, p, exclusive=True):
+        sides.reverse()
+    sources = [_bits(r, r.narrow(v.operands[k], v.shape), integer) for k, _ in sides]
+    first = sides[0][0]
+    taken: list[int] = []
+    if v.index not in r.fixed and r.may_take(v, first, p, exclusive=True):
+        out = _bits(r, r.take_over(v, first), integer)
+        slot, mask = r.temp(t)
+        taken.append(slot)
+    else:
+        out = _bits(r, r.claim(v), integer)
+        mask = out
+    r.emit(sides[0][1], (condition,), (mask,), v)
+    r.emit("bit_and", (sources[0], mask), (out,), v)
+    if len(sides) == 2:
+        if mask == out:
+            slot, mask = r.temp(t)
+            taken.append(slot)
+        r.emit(sides[1][1], (condition,), (mask,), v)
+        r.emit("bit_and", (sources[1], mask), (mask,), v)
+        r.emit("bit_or", (out, mask), (out,), v)
+    r.drop(taken)
 
 
 def _reshape(r: Region, v: Value, p: int) -> None:

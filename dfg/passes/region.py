@@ -488,5 +488,6 @@ class Region:
 def writable(op: Any) -> Sequence[int]:
     """The operands whose memory an elementwise op may write its result to: any, if one statement does it all; else those that it names."""
     if op.shares is not None:
-        return op.shares
+        shares: Sequence[int] = op.shares
+        return shares
     return range(op.arity or 0) if op.into is None or isinstance(op.into, str) else ()

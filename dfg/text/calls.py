@@ -67,6 +67,9 @@ def calls(v: Value) -> list[Way]:
             elif kind.startswith("operand") and operand < len(v.operands):
                 places.append((p.name, not skipped, operand, None))
                 operand += 1
+            elif key in given and isinstance(given[key], int | float | str) and p.default == given[key]:
+                given.pop(key)  # as it is by default
+                skipped = True
             elif key in given:
                 positional = not skipped and p.default is p.empty
                 places.append((p.name, positional, None, given.pop(key)))

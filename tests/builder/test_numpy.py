@@ -151,6 +151,7 @@ def test_augmented_assignment_of_a_name_makes_a_new_tensor() -> None:
         (lambda x: np.sum(x, out=np.zeros(())), "surplus-argument", "`out`"),
         (lambda x: np.sum(x, where=np.array([True, False, True])), "surplus-argument", "`where`"),
         (lambda x: np.exp(x, where=np.array([True, False, True])), "surplus-argument", "`where`"),
+        (lambda x: np.packbits(x), "unknown-op", "np.packbits"),
         (lambda x: np.nonzero(x), "not-static", "nonzero"),
         (lambda x: np.fft.fft(x), "unknown-op", "np.fft"),
         (lambda x: np.add.at(x, 0, 1), "unknown-op", "np.add.at"),

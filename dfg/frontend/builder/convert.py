@@ -191,7 +191,7 @@ def operand(x: Any) -> Any:
 
 
 def _words(x: Any) -> str:
-    return "None" if x is None else f"the text {x!r}" if isinstance(x, str) else f"a {type(x).__name__}"
+    return "None" if x is None else f"the text {x!r}" if isinstance(x, str) else f"{'an' if type(x).__name__[:1] in 'aeiouAEIOU' else 'a'} {type(x).__name__}"
 
 
 def constant(x: Any) -> Constant:

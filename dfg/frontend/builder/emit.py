@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
+from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -138,7 +139,7 @@ def surface(name: str, args: Sequence[Any], kwargs: Mapping[str, Any] | None = N
     def emit(cx: Surface, value: Callable[[Handle], Value]) -> Any:
         return call(cx, name, [lower(x, cx, value) for x in converted], {k: lower(x, cx, value) for k, x in named.items()})
 
-    return build(
+    made = build(
         handles_in(everything),
         emit,
         names=dims_used(everything),
@@ -146,6 +147,19 @@ def surface(name: str, args: Sequence[Any], kwargs: Mapping[str, Any] | None = N
         call=args,
         named={**_by_name(signature, args), **kwargs},
     )
+    return RESULTS[name](*made) if name in RESULTS and isinstance(made, tuple) else made
+
+
+RESULTS: Final[dict[str, Callable[..., Any]]] = {
+    name: namedtuple(f"{name}_result", fields)
+    for name, fields in {
+        "eigh": "eigenvalues eigenvectors",
+        "qr": "Q R",
+        "slogdet": "sign logabsdet",
+        "svd": "U S Vh",
+    }.items()
+}
+"""The results of functions that give several, with the names that the array API standard gives them."""
 
 
 def _argument(x: Any, p: inspect.Parameter | None, where: int | str, place: Place | None) -> Any:

@@ -191,8 +191,8 @@ def function(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     title = _title(func)
     refuse_memory(title, kwargs)
     found = surface_name(func)
-    if found is None:
-        composed = COMPOSED.get(name)
+    if found is None or name in OTHERWISE:
+        composed = OTHERWISE.get(name) or COMPOSED.get(name)
         if composed is None:
             unsupported(func)
         return composed(*args, **{k: v for k, v in kwargs.items() if k != "out"})
@@ -201,7 +201,12 @@ def function(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         bound = signature.bind(*args, **kwargs)
     except (TypeError, ValueError):
         return surface(found, args, kwargs)
-    if name in FLATTENING and bound.arguments.get("axis") is None and "axis" in FUNCTIONS[found].signature.parameters:
+    ours = FUNCTIONS[found].signature.parameters
+    if "axis" in bound.arguments and bound.arguments["axis"] is None and "axis" in ours and ours["axis"].default is not None:
+        bound.arguments["axis"] = 0  # an axis of None flattens, also where another axis is the default
+        first = next(iter(bound.arguments))
+        bound.arguments[first] = surface("reshape", [bound.arguments[first], (-1,)])
+    if name in FLATTENING and bound.arguments.get("axis") is None and "axis" in ours:
         first = next(iter(bound.arguments))
         if _rank(bound.arguments[first]) != 1:
             bound.arguments[first] = surface("reshape", [bound.arguments[first], (-1,)])
@@ -314,6 +319,34 @@ COMPOSED: Final[dict[str, Callable[..., Any]]] = {
     "atleast_1d": lambda *arys: arys[0] if _rank(arys[0]) else surface("reshape", [arys[0], (1,)]),
 }
 """NumPy functions that are one call of another function."""
+
+
+def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+    if not compute_uv:
+        return surface("svdvals", [a])
+    rows, columns = _shape(a)[-2:]
+    if full_matrices and rows != columns:
+        refuse(
+            "bad-argument",
+            "`np.linalg.svd` completes its vectors to a basis, and these are not determined by the matrix",
+            about=a,
+            help="ask for the reduced form: `np.linalg.svd(x, full_matrices=False)`",
+        )
+    return surface("svd", [a])
+
+
+def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
+    """NumPy gives the solution, the sums of squared residuals (none unless there are more rows than columns), the rank and the singular values."""
+    x = surface("lstsq", [a, b])
+    rows, columns = _shape(a)[-2:]
+    square = rows == columns or (isinstance(rows, int) and isinstance(columns, int) and rows < columns)
+    gap = surface("subtract", [surface("matmul", [a, x]), b])
+    sums = surface("sum", [surface("multiply", [gap, gap])], {"axis": 0, "keepdims": _rank(b) == 1})
+    return x, surface("zeros", [(0,)]) if square else sums, surface("matrix_rank", [a]), surface("svdvals", [a])
+
+
+OTHERWISE: Final[dict[str, Callable[..., Any]]] = {"svd": _svd, "lstsq": _lstsq}
+"""NumPy functions that give something else than ours of the same name."""
 
 
 def _swapped(rank: int, i: int, j: int) -> tuple[int, ...]:

@@ -207,7 +207,7 @@ _extreme_of("minimum", "The smaller of two, elementwise; of NaN and a number the
 
 @function("clip", "clamp")
 def clip(cx: Surface, x: Arg, min: OptionalArg = None, max: OptionalArg = None) -> Value:
-    """x raised to `min` and lowered to `max`, elementwise and broadcast; a bound may be left out. At a bound the gradient is that of x."""
+    """x raised to `min` and lowered to `max`, elementwise and broadcast; a bound may be left out. At a bound the gradient is 0."""
     v = _numeric(cx, x, "clip")
     if min is None and max is None:
         return v
