@@ -160,7 +160,9 @@ def _mirror(scene: Scene, folding: Folding) -> None:
     titles: dict[Hashable, str] = {}
     for i in sorted(folding.box, reverse=True):  # the root of an expression decides for it
         partner = scene.partners.get(i)
-        if i in scene.derived and i not in scene.outputs and partner in folding.box and folding.box[i] not in folding.titles:
+        if partner is None or partner not in folding.box or scene.graph.values[partner].op.name in LEAVES:
+            continue
+        if i in scene.derived and i not in scene.outputs and folding.box[i] not in folding.titles:
             keys[folding.box[i]] = keys.get(folding.box[i], folding.box[partner])
     for box in set(keys.values()):
         if isinstance(box, int):
@@ -189,10 +191,12 @@ def _records(scene: Scene, folding: Folding) -> None:
             folding.join(members, record)
             if len(beside) > 1:
                 folding.join(beside, f"gradients of {record}")
+    read = {folding.box[s] for i, box in folding.box.items() for s, _ in scene.sources[i] if s in folding.box and folding.box[s] != box}
     named: dict[str, list[int]] = defaultdict(list)
     for name, v in scene.roots.items():
         record, dot, _ = name.partition(".")
-        if dot and v.index in folding.box and v.op.name not in LEAVES:
+        box = folding.box.get(v.index)
+        if dot and box is not None and box not in folding.titles and box not in read and v.op.name not in LEAVES:
             named[record].append(v.index)
     for record, members in named.items():
         if len({folding.box[i] for i in members}) >= RECORD:
@@ -293,6 +297,8 @@ def _condense(scene: Scene, folding: Folding) -> None:
         for source, _ in scene.sources[i]:
             if source in folding.box and folding.box[source] != box:
                 quotient.add_edge(folding.box[source], box)
+    sizes = Counter(folding.box.values())
     for part in nx.strongly_connected_components(quotient):
         if len(part) > 1:
-            folding.join(part, "")
+            titled = [box for box in sorted(part) if folding.titles.get(box)]
+            folding.join(part, folding.titles[max(titled, key=lambda box: sizes[box])] if titled else "")
