@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from array import array
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dfg.cli.common import add_file, add_kinks, json_on_error, misuse, names, read_program, tell, write_json
+from dfg.cli.results import check_results, read_targets, write_results
 from dfg.diagnostics import Diagnostic, Label, UserError, error, warning
 
 if TYPE_CHECKING:
@@ -26,13 +28,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_file(parser)
     parser.add_argument("--input", metavar="NAME=VALUE", action="append", default=[], help="feed one input; may be repeated")
     parser.add_argument("--inputs", metavar="DATA.npz", action="append", default=[], help="feed inputs by name from an .npz or .safetensors file")
-    parser.add_argument("--out", metavar="FILE", help="write the outputs: .npz .npy .json .csv .safetensors, or a picture .png")
+    parser.add_argument("--out", metavar="[NAME=]FILE", action="append", default=[],
+                        help="write the outputs, or one: .npz .npy .json .csv .safetensors, or a picture .png .jpg; may be repeated")
     parser.add_argument("--only", metavar="NAMES", help="compute only these outputs: y,z")
     parser.add_argument("--no-update", action="store_true", help="leave states and parameters as they are")
     parser.add_argument("--trace", metavar="NAMES", help="print these bound names too: u,v")
     parser.add_argument("--repeat", metavar="N", type=_count, default=1, help="run N times, with updates; the last outputs are printed")
     parser.add_argument("--load", metavar="FILE", help="take parameters and states from a checkpoint, before the first run")
     parser.add_argument("--save", metavar="FILE.safetensors", help="write parameters and states, after the last run")
+    parser.add_argument("--plot", metavar="[NAMES=]FILE", action="append", default=[],
+                        help="plot scalars over the runs of --repeat, as .svg or .png: loss.png plots `loss`; loss,accuracy=curve.svg")
     parser.add_argument("--backend", metavar="NAME", help="numpy (the default, or what DFG_BACKEND says)")
     parser.add_argument("--json", action="store_true", help="the outputs as JSON")
     parser.add_argument("--precision", metavar="N", type=_count, default=6, help="digits of the printed numbers (6)")
@@ -64,33 +69,61 @@ def _run(args: argparse.Namespace) -> int:
     only, traced = names(args.only), names(args.trace) or []
     if only == []:
         raise misuse("`--only` needs the name of an output")
-    if traced:
-        program, only = _with_traced(program, traced, only)
+    targets = read_targets(args.out, args.plot, args.save, args.repeat)
+    plots = targets.plotted(program)
+    whole = only if only is not None else list(program.outputs)  # what is asked for; the rest is for --trace and for files
+    extra = [*traced, *targets.named(program)]
+    if extra:
+        program, only = _with_names(program, extra, only)
     from dfg.api import compile
 
     fn = compile(program, args.backend, outputs=only, update=not args.no_update, kinks=args.kinks)
+    check_results(targets, plots, fn.outputs, whole)
     tell(program.warnings)
     feeds = _feeds(program, fn, given, args)
     if args.load is not None:
         fn.load(args.load)
-    outputs: Mapping[str, np.ndarray] = {}
-    for _ in range(args.repeat):
-        outputs = fn(**feeds)
-    if args.save is not None:
-        fn.save(args.save)
-    if args.out is not None:
-        _write(args.out, {name: value for name, value in outputs.items() if name not in traced or name in program.outputs})
+    outputs, lines = _repeat(fn, feeds, args.repeat, [name for wanted in plots for name in wanted])
+    wrong = write_results(targets, plots, fn, outputs, whole, lines)
     if args.json:
-        from dfg.data import json_outputs
+        if not wrong:
+            from dfg.data import json_outputs
 
-        write_json(json_outputs(outputs))
-    elif args.out is None or not outputs or traced:
+            write_json(json_outputs({name: outputs[name] for name in dict.fromkeys([*whole, *traced])}))
+    else:
+        written = {name for name, _ in targets.outs if name is not None}
+        written |= set(whole) if any(name is None for name, _ in targets.outs) else set()
+        shown = {name: outputs[name] for name in dict.fromkeys([*whole, *traced]) if name in traced or wrong or name not in written}
         from dfg.cli.table import table
 
-        sys.stdout.write(table(outputs, min(args.precision, 17)))  # no f64 has more digits that mean anything
+        sys.stdout.write(table(shown, min(args.precision, 17)))  # no f64 has more digits that mean anything
         if not outputs and args.save is None:
             sys.stdout.write("nothing to show: the program has no output\n" if not program.outputs else "")
+    if wrong:
+        raise UserError(wrong)
     return 0
+
+
+def _repeat(fn: Executable, feeds: Mapping[str, Any], times: int, plotted: list[str]) -> tuple[Mapping[str, np.ndarray], dict[str, array[float]]]:
+    """The last outputs of so many runs, and the values of some scalars at each of them."""
+    import warnings
+
+    from dfg.cli.progress import Progress
+    from dfg.cli.table import number
+
+    lines = {name: array("d") for name in plotted}
+    outputs: Mapping[str, np.ndarray] = {}
+    scalars = [name for name, t in fn.outputs.items() if not t.shape][:3]
+    with Progress(times) as progress, warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # told below, with their place
+        for k in range(times):
+            outputs = fn(**feeds)
+            for name, line in lines.items():
+                line.append(float(outputs[name]))
+            if progress.due():
+                progress(k + 1, "  ".join(f"{name} {number(outputs[name].reshape(-1)[0], 4)}" for name in scalars))
+    tell(getattr(fn.runtime, "warnings", ()))
+    return outputs, lines
 
 
 def _split(args: argparse.Namespace) -> dict[str, str]:
@@ -111,7 +144,7 @@ def _split(args: argparse.Namespace) -> dict[str, str]:
     return given
 
 
-def _with_traced(program: Program, traced: list[str], only: list[str] | None) -> tuple[Program, list[str]]:
+def _with_names(program: Program, traced: list[str], only: list[str] | None) -> tuple[Program, list[str]]:
     """The program with bound names as further outputs, and the outputs that are wanted then."""
     from dfg.cli.common import nearest_of
     from dfg.ir import Roots
@@ -119,10 +152,12 @@ def _with_traced(program: Program, traced: list[str], only: list[str] | None) ->
     graph = program.graph
     outputs = dict(graph.roots.outputs)
     for name in traced:
+        if name in outputs:
+            continue
         if name not in graph.names:
-            near = nearest_of(name, graph.names)
+            near = nearest_of(name, [*outputs, *graph.names])
             raise UserError(error("unknown-name", f"no value is called `{name}`", help=f"did you mean `{near}`?" if near else None))
-        outputs.setdefault(name, graph.names[name])
+        outputs[name] = graph.names[name]
     wanted = [*(only if only is not None else graph.roots.outputs), *traced]
     return program.with_roots(Roots(outputs, graph.roots.updates, graph.roots.initials)), list(dict.fromkeys(wanted))
 
@@ -200,15 +235,3 @@ def _missing(program: Program, fn: Executable, missing: list[str], feeds: Mappin
     return error("missing-input", f"the run needs {'an input' if len(missing) == 1 else f'{len(missing)} inputs'} that "
                  f"{'is' if len(missing) == 1 else 'are'} not given: {listed}", labels[0].span if labels else None, labels=labels,
                  help=f"for example: {shlex.join(words)}")
-
-
-def _write(path: str, outputs: Mapping[str, np.ndarray]) -> None:
-    from dfg.data import write_image, write_outputs
-
-    if path.lower().endswith(".png"):
-        if len(outputs) != 1:
-            raise UserError(error("cannot-write", f"a picture holds one array, but there are {len(outputs)} outputs",
-                                  help=f"choose one: --only {next(iter(outputs), 'y')}"))
-        write_image(path, next(iter(outputs.values())))
-    else:
-        write_outputs(path, outputs)

@@ -4,7 +4,7 @@ Knows nothing of graphs: a wanted type is a dtype's name (or None) and a shape o
 run; whatever goes out is whole or not there.
 """
 
-from dfg.data.atomic import atomic_write
+from dfg.data.atomic import atomic_write, check_target
 from dfg.data.codes import CODES
 from dfg.data.convert import fit, to_dfg
 from dfg.data.csv import read_table
@@ -14,6 +14,6 @@ from dfg.data.params import load_meta, load_params, match_params, save_params
 from dfg.data.values import read_file, read_inputs, read_value
 from dfg.data.write import json_outputs, json_value, write_outputs
 
-__all__ = ["CODES", "Literal", "atomic_write", "fit", "json_outputs", "json_value", "load_meta", "load_params", "match_params",
+__all__ = ["CODES", "Literal", "atomic_write", "check_target", "fit", "json_outputs", "json_value", "load_meta", "load_params", "match_params",
            "parse_literal", "read_file", "read_image", "read_inputs", "read_table", "read_value", "save_params", "to_dfg", "write_image",
            "write_outputs"]

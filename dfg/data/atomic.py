@@ -27,19 +27,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A binary stream whose bytes become the file at `path` when the block ends well, and vanish otherwise."""
     given = Path(path)
     try:
-        target = Path(os.path.realpath(given))  # a link stays a link: the file behind it is replaced
-        mode = None
-        with suppress(FileNotFoundError):
-            status = os.stat(target)
-            if not stat.S_ISREG(status.st_mode):
-                kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-                raise refusal("cannot-write", f"cannot write `{shown(given)}`: it is {kind}")
-            mode = stat.S_IMODE(status.st_mode)
-            if not os.access(target, os.W_OK):  # renaming would pass over a file that its owner made read-only
-                raise refusal("cannot-write", f"cannot write `{shown(given)}`: permission denied")
-        if not target.parent.is_dir():
-            raise refusal("cannot-write", f"cannot write `{shown(given)}`: there is no folder `{shown(given.parent)}`",
-                          help=missing_file(target.parent).diagnostics[0].help)
+        target, mode = _target(given)
         fd, temporary = tempfile.mkstemp(prefix=f".{target.name[:60]}.", suffix=".tmp", dir=target.parent)
     except OSError as err:
         raise os_refusal(err, given, "write") from None
@@ -59,6 +47,37 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         _remove(temporary)
         raise
     _sync_folder(target.parent)
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Raise what `atomic_write` would raise at once: a folder that is not there, a name that is a folder's, no permission."""
+    given = Path(path)
+    try:
+        target, _ = _target(given)
+        if not os.access(target.parent, os.W_OK):
+            raise refusal("cannot-write", f"cannot write `{shown(given)}`: permission denied")
+    except OSError as err:
+        raise os_refusal(err, given, "write") from None
+    except ValueError:
+        raise refusal("cannot-write", f"`{shown(given)}` is not a file name: it holds a zero byte") from None
+
+
+def _target(given: Path) -> tuple[Path, int | None]:
+    """The file that is replaced, and its mode if there is one."""
+    target = Path(os.path.realpath(given))  # a link stays a link: the file behind it is replaced
+    mode = None
+    with suppress(FileNotFoundError):
+        status = os.stat(target)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise refusal("cannot-write", f"cannot write `{shown(given)}`: it is {kind}")
+        mode = stat.S_IMODE(status.st_mode)
+        if not os.access(target, os.W_OK):  # renaming would pass over a file that its owner made read-only
+            raise refusal("cannot-write", f"cannot write `{shown(given)}`: permission denied")
+    if not target.parent.is_dir():
+        raise refusal("cannot-write", f"cannot write `{shown(given)}`: there is no folder `{shown(given.parent)}`",
+                      help=missing_file(target.parent).diagnostics[0].help)
+    return target, mode
 
 
 def _remove(temporary: str) -> None:

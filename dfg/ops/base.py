@@ -108,6 +108,8 @@ class Op:
     a finite constant that multiplies or divides."""
     moves: bool = False
     """The vjp only moves, drops, adds up or zero-fills elements; applied to booleans (adding is or-ing) it moves a liveness predicate."""
+    lives: Callable[[Value, Value | None], Sequence[Value | None]] | None = None
+    """Where `axes` are too coarse: for each operand, which elements reach the live elements of the result (None: all of them)."""
     bilinear: bool = False
     """Each operand's cotangent is a sum of products of the result's with the other operand: a contraction."""
     liveness: bool = False

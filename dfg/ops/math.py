@@ -372,6 +372,8 @@ sinc: Op = elementwise(
     temporaries=48,
 )
 
+cbrt = _curve("cbrt", "cbrt", "Cube root, elementwise.", "x ** (1 / 3)", 0.3, 3, lambda ct, y, x: ct / (3 * (y * y)))
+
 # --- clipping ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -446,3 +448,5 @@ bitwise_xor = _bits("bitwise_xor", "bitwise_xor", "Bits that are set in one of b
 bitwise_invert = _bits("bitwise_invert", "invert", "All bits turned, elementwise.", "not x", arity=1)
 bitwise_left_shift = _bits("bitwise_left_shift", "left_shift", "Bits moved up by y places, elementwise.", "x * 2 ** y")
 bitwise_right_shift = _bits("bitwise_right_shift", "right_shift", "Bits moved down by y places, elementwise.", "floor(x / 2 ** y)")
+gcd = _bits("gcd", "gcd", "Greatest common divisor, elementwise.", "gcd(x, y)", commutative=True)
+lcm = _bits("lcm", "lcm", "Least common multiple, elementwise.", "lcm(x, y)", commutative=True)

@@ -19,8 +19,11 @@ class Cleanup:
     final: bool = True
 
     def run(self, graph: Graph) -> Graph:
-        markers = {op for op in OPS.values() if op.marker and (self.final or op is pin)}
-        fresh, _ = rebuild(graph, SIMPLIFY, _Cleaner(markers).handlers(), settled=True)
+        cleaner = _Cleaner({op for op in OPS.values() if op.marker and (self.final or op is pin)})
+        simplified = graph.rules is SIMPLIFY
+        if simplified and len(graph.live(graph.roots.values())) == len(graph) and not any(cleaner.changes(v) for v in graph.values):
+            return graph
+        fresh, _ = rebuild(graph, SIMPLIFY, cleaner.handlers(), settled=simplified)
         return fresh
 
 
@@ -28,6 +31,10 @@ class _Cleaner:
     def __init__(self, markers: set[Op]) -> None:
         self.markers = markers
         self.moved: dict[int, dict[int, Value]] = {}
+
+    def changes(self, v: Value) -> bool:
+        """Whether a value is not copied as it is."""
+        return v.op in self.markers or any([type(a) is Subgraph and self._has_marker(a) for a in v.attrs])
 
     def handlers(self) -> dict[object, Handler]:
         loops: dict[object, Handler] = {op: self._loop for op in OPS.values() if any(a.kind == "body" for a in op.attrs)}

@@ -23,6 +23,7 @@ from dfg.passes.commit import Tail, tail_of
 from dfg.passes.region import Builder, Region
 from dfg.passes.schedule import schedule
 from dfg.plan import CALL, STATIC, Field, Plan, Step
+from dfg.types import TupleType
 
 
 def compile_plan(
@@ -113,8 +114,12 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
     for f in (*inputs.values(), *kept.values()):
         for d in f[0].shape:
             used |= names(d)
-    for need in graph.needs.values():
-        used |= names(need.left) | names(need.right)
+    for v in live:
+        for part in v.type.items if isinstance(v.type, TupleType) else (v.type,):
+            used |= {n for d in part.shape for n in names(d)}
+        used |= {n for d in _dims(v.attrs) for n in names(d)}
+    # What speaks of a size that nothing here has was needed by a value that this plan does not compute.
+    needs = [need for need in graph.needs.values() if names(need.left) | names(need.right) <= used]
     return Plan(
         graph,
         b.arrays,
@@ -127,7 +132,7 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
         fields,
         tuple(sorted(used)),
         graph.facts,
-        list(graph.needs.values()),
+        needs,
         list(b.workspaces),
         dict(hints),
         initials,

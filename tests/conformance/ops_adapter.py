@@ -13,13 +13,13 @@ import numpy as np
 
 import dfg.ops.functions  # noqa: F401 - fills the table of functions
 from dfg.api import compile as compile_program
-from dfg.dims import Facts
+from dfg.dims import DimLike, Facts
 from dfg.ir import Graph, Value
 from dfg.ops.base import OPS
 from dfg.ops.calculus import emit_vjp
 from dfg.ops.indexing import ELLIPSIS, NEWAXIS, Window, getitem, put
 from dfg.ops.surface import FUNCTIONS, Literal, Surface, call
-from dfg.types import TensorType, from_numpy
+from dfg.types import BOOL, TensorType, from_numpy
 
 TABLE: dict[str, Callable[..., Any]] = {}
 
@@ -624,8 +624,6 @@ def cosine_similarity(c: Case, x: Value, y: Value, axis: int = 1, eps: float = 1
 
 # --- running -------------------------------------------------------------------------------------------------------------------------------
 
-from dfg.types import BOOL  # noqa: E402
-
 POSITIONAL = ("x", "y", "z", "w")
 NAMED_BY_TABLE = {
     "logical_and", "logical_or", "logical_xor", "sum", "mean", "max", "min", "any", "all", "nansum", "prod", "logsumexp", "argmax", "argmin", "var", "std",
@@ -641,21 +639,23 @@ def run(
     cots: dict[int, np.ndarray] | None,
     wrt: Sequence[str],
     hv: dict[str, np.ndarray] | None,
+    size: Callable[[int], DimLike] = lambda n: n,
 ) -> dict[str, Any]:
-    """Outputs, gradients and Hessian-vector products of one case."""
+    """Outputs, gradients and Hessian-vector products of one case. `size` gives the declared size of an axis: a number, or a named one."""
     if op not in TABLE:
         raise NotImplementedError(op)
     c = Case()
     feeds: dict[str, np.ndarray] = {}
     leaves: dict[str, Value] = {}
 
-    def leaf(name: str, array: Any) -> Value:
+    def leaf(name: str, array: Any, like: Value | None = None) -> Value:
         made = np.ascontiguousarray(array).reshape(np.shape(array))
         d = from_numpy(made.dtype)
         assert d is not None
         label = name.replace(".", "_")
         feeds[label] = made
-        leaves[name] = c.graph.emit(OPS["input"], (), (label, TensorType(d, made.shape)))
+        declared = TensorType(d, tuple(size(n) for n in made.shape)) if like is None else like.type
+        leaves[name] = c.graph.emit(OPS["input"], (), (label, declared))
         return leaves[name]
 
     given: dict[str, Any] = {}
@@ -686,11 +686,11 @@ def run(
     targets = [leaves[n] for n in wrt]
     grads: list[Value] = []
     if cots is not None and targets:
-        parts = [emit_vjp(outs[i], leaf(f"cot{i}", ct), targets) for i, ct in cots.items()]
+        parts = [emit_vjp(outs[i], leaf(f"cot{i}", ct, outs[i]), targets) for i, ct in cots.items()]
         grads = [sum_of(c, column) for column in zip(*parts, strict=True)]
         wanted |= {f"grad{n}": v for n, v in enumerate(grads)}
     if hv is not None and targets:
-        rows = [emit_vjp(grads[n], leaf(f"v{n}", hv[name]), targets) for n, name in enumerate(wrt)]
+        rows = [emit_vjp(grads[n], leaf(f"v{n}", hv[name], grads[n]), targets) for n, name in enumerate(wrt)]
         wanted |= {f"hv{n}": sum_of(c, column) for n, column in enumerate(zip(*rows, strict=True))}
     fn = compile_program(wanted)
     made_arrays = fn(**{k: v for k, v in feeds.items() if k in fn.inputs})

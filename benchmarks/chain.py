@@ -1,0 +1,79 @@
+"""x <- sin(x) * 0.5 + x, as often as asked; l = sum(x) and its gradient, from an empty graph to a plan that is ready to be called. Each size in a fresh process."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+
+from benchmarks.harness import Report, calibration, fresh
+
+TARGETS = {10_000: 0.15, 100_000: 1.5}
+
+def measure(report: Report, size: str) -> None:
+    sizes = {"quick": [1_000], "usual": [1_000, 10_000, 100_000], "full": [1_000, 10_000, 100_000, 1_000_000]}[size]
+    rows = []
+    for n in sizes:
+        tries = [fresh("benchmarks.chain", str(n)) for _ in range(3 if n < 1_000_000 else 1)]
+        best = min(tries, key=lambda t: t["total"])
+        rows.append(
+            [f"{n:,}", best["build"], best["differentiate"], best["plan"], best["code"], best["total"], best["total"] / best["calibration"],
+             best["total"] / n * 1e6, best["first call"], best["megabytes"], TARGETS.get(n, "")]
+        )
+    report.table(
+        "CPU seconds to a ready plan",
+        ["operations", "build", "passes", "plan", "code", "total", "in loops", "us each", "first call", "MB", "target"],
+        rows,
+    )
+    report.note(
+        "The least of three processes. `in loops`: the total in units of the calibration loop of `benchmarks/harness.py`."
+
+    )
+
+def one(n: int) -> None:
+    import numpy as np
+
+    from dfg.backends.numpy import NumpyRuntime
+    from dfg.ir import Graph
+    from dfg.ops.base import OPS
+    from dfg.ops.calculus import emit_grad
+    from dfg.passes.manager import PIPELINE, run_pipeline
+    from dfg.passes.planner import compile_plan
+    from dfg.types import F64, TensorType
+
+    before = min(calibration() for _ in range(3))
+    clock = time.process_time
+    times = [clock()]
+    graph = Graph()
+    x = start = graph.emit(OPS["input"], (), ("x", TensorType(F64, (16,))))
+    sin = OPS["sin"]
+    for _ in range(n // 3):
+        x = sin(x) * 0.5 + x
+    loss = OPS["sum"](x, axes=(0,))
+    (gradient,) = emit_grad(loss, [start])
+    graph.roots.outputs.update(l=loss, dl_dx=gradient)
+    times.append(clock())
+    clean = run_pipeline(graph, PIPELINE)
+    times.append(clock())
+    plan = compile_plan(clean)
+    times.append(clock())
+    runtime = NumpyRuntime(plan)
+    times.append(clock())
+    point = np.linspace(0, 1, 16)
+    out = runtime.run({"x": point})
+    times.append(clock())
+    if n <= 10_000:
+        want, slope = point.copy(), np.ones(16)
+        for _ in range(n // 3):
+            want, slope = np.sin(want) * 0.5 + want, slope * (np.cos(want) * 0.5 + 1)
+        np.testing.assert_allclose(out["l"], want.sum(), rtol=1e-9)
+        np.testing.assert_allclose(out["dl_dx"], slope, rtol=1e-6)
+    steps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    names = ["build", "differentiate", "plan", "code", "first call"]
+    loop = (before + min(calibration() for _ in range(3))) / 2
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({**dict(zip(names, steps, strict=True)), "total": sum(steps[:4]), "calibration": loop, "megabytes": int(peak)}))
+
+if __name__ == "__main__":
+    one(int(sys.argv[1]))
