@@ -35,10 +35,7 @@ class _Cleaner:
     def changes(self, graph: Graph) -> bool:
         """Whether a value is not copied as it is."""
         markers = self.markers
-        for v in graph.values:
-            if v.op in markers or (v.attrs and any([type(a) is Subgraph and self._has_marker(a) for a in v.attrs])):
-                return True
-        return False
+        return any(v.op in markers or (v.attrs and any([type(a) is Subgraph and self._has_marker(a) for a in v.attrs])) for v in graph.values)
 
     def handlers(self) -> dict[object, Handler]:
         loops: dict[object, Handler] = {op: self._loop for op in OPS.values() if any(a.kind == "body" for a in op.attrs)}
