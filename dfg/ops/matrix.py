@@ -129,19 +129,20 @@ def _triangular(xp: Any, a: Any, b: Any, *, lower: bool, unit_diagonal: bool) ->
 def _triangular_workspace(v: Value) -> DimLike:
     """The result, and for one block of rows its triangle, its right-hand side and NumPy's wide copies of both."""
     t = v.type
-    rows = dim_min(t.shape[-2], BLOCK)
+    rows: DimLike = dim_min(t.shape[-2], BLOCK)
     many: DimLike = 1
     for d in t.shape[:-2]:
         many = many * d
     blocks: DimLike = many * rows * (rows + t.shape[-1]) * (WIDE + t.dtype.size)
     size: DimLike = t.size
-    return size * t.dtype.size + blocks
+    total: DimLike = size * t.dtype.size + blocks
+    return total
 
 
 def _triangular_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
     lower, unit = y.attrs
     w = solve_triangular(transpose_last(y.operands[0]), ct, lower=not lower, unit_diagonal=unit)
-    of_matrix = keep_triangle(-matmul_last(w, transpose_last(y)), lower, strict=unit) if cx.need[0] else None
+    of_matrix = keep_triangle(-matmul_last(w, transpose_last(cx.result(y))), lower, strict=unit) if cx.need[0] else None
     return [of_matrix, w if cx.need[1] else None]
 
 

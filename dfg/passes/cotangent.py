@@ -201,15 +201,21 @@ class Pullback:
             start = pred if pred is not None else full(v.graph, True, TensorType(BOOL, v.shape))
             preds = rule(cx, start, v)
             return [None if o is None else Cot(o, known(p)) for o, p in zip(outs, preds, strict=True)]
-        if pred is None:
+        lives = op.lives(v, pred) if op.lives is not None else None
+        if pred is None and (lives is None or all([p is None for p in lives])):
             return [None if o is None else Cot(o) for o in rule(cx, calm, v)]
-        preds = [move(v, k, pred) if need[k] or op.bilinear else None for k in range(len(v.operands))]
+        if lives is not None:
+            preds = [p if p is None else known(p) for p in lives]
+        else:
+            assert pred is not None
+            preds = [move(v, k, pred) if need[k] or op.bilinear else None for k in range(len(v.operands))]
         if op.bilinear:
             operands = tuple(
                 o if p is None or not o.dtype.floating else where(p, o, full_like(o, 0)) for o, p in zip(v.operands, preds, strict=True)
             )
             outs = rule(cx, calm, Value(v.graph, op, operands, v.attrs, v.type, v.index))
         else:
+            cx.live = pred
             outs = rule(cx, calm, v)
         return [None if o is None else Cot(o, p, p is None) for o, p in zip(outs, preds, strict=True)]
 

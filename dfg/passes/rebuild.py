@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from operator import is_
 from typing import Any
 
 from dfg.ir import Graph, Origin, Roots, Rules, Value
@@ -73,7 +72,7 @@ def copy_values(fresh: Graph, values: Sequence[Value], handlers: Mapping[Any, Ha
             same = plain.issuperset(old)
             fresh.rules = None if same else rules
             made = mapping[i] = emit(op, operands, v.attrs, v.type)
-            if same or (made.op is op and len(made.operands) == len(operands) and all(map(is_, made.operands, operands))):
+            if same or (made.op is op and all([a is b for a, b in zip(made.operands, operands, strict=False)])):
                 plain.add(v)
     fresh.cursor = None
     fresh.call = ""
