@@ -81,7 +81,8 @@ def calibration() -> float:
     start = time.process_time()
     table: dict[Any, Node] = {}
     nodes: list[Node] = []
-    a = b = None
+    a: Node | None = None
+    b: Node | None = None
     for k in range(20_000):
         operands = (a, b) if a is not None else ()
         key = ("op", k & 7, *[o.index for o in operands if o is not None], k)

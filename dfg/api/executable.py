@@ -205,7 +205,7 @@ class Executable:
         fields = {field.name: field for field in self.plan.inputs}
         given = {name: as_declared(fields[name], run.default(name) if name not in inputs else inputs[name]) for name in fields}
         sizes = run.sizes({name: array.shape for name, array in given.items()})
-        for v in graph.live(graph.roots.outputs.values()):
+        for v in graph.live((*graph.roots.outputs.values(), *graph.roots.updates.values())):
             if v.op.name == "input":
                 env[v.index] = given[v.attrs[0]]
             elif v.op.name in ("param", "state"):

@@ -138,7 +138,7 @@ def write_results(targets: Targets, plots: Sequence[tuple[str, ...]], fn: Execut
         chosen = {key: outputs[key] for key in (whole if name is None else [name])}
         attempt(lambda path=path, chosen=chosen: _write(path, chosen))  # type: ignore[misc]
     for wanted, (_, path) in zip(plots, targets.plots, strict=True):
-        attempt(lambda wanted=wanted, path=path: write_plot(path, {name: lines[name] for name in wanted}, fn.program.name))  # type: ignore[misc]
+        attempt(lambda wanted=wanted, path=path: write_plot(path, {name: lines[name] for name in wanted}, Path(fn.program.name).name))  # type: ignore[misc]
     return wrong
 
 

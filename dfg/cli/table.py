@@ -16,8 +16,11 @@ import numpy as np
 if TYPE_CHECKING:
     from dfg.types import TensorType
 
+NEWLINE = "\n"
 INLINE = 16
 """An array with more elements is summarised."""
+GRID, GRID_WIDTH = 100, 110
+"""A matrix of at most so many elements is written out in rows, if they are no wider than this."""
 SHOWN = 4
 """Elements of it that are shown."""
 
@@ -34,13 +37,16 @@ def table(outputs: Mapping[str, np.ndarray], precision: int) -> str:
         rows.append((name, f"{dtype or array.dtype}{shape}", text(array, precision)))
     names = max((len(name) for name, _, _ in rows), default=0)
     types = max((len(type) for _, type, _ in rows), default=0)
-    return "".join(f"{name:{names}} : {type:{types}} = {value}\n" for name, type, value in rows)
+    indent = "\n" + " " * (names + types + 6)
+    return "".join(f"{name:{names}} : {type:{types}} = {value.replace(NEWLINE, indent)}\n" for name, type, value in rows)
 
 
 def text(array: np.ndarray, precision: int) -> str:
     """The elements, or the first of them with what is worth knowing of all."""
     if array.size <= INLINE:
         return _nested([number(x, precision) for x in array.reshape(-1)], array.shape)
+    if array.ndim == 2 and array.size <= GRID and (rows := _rows(array, precision)):
+        return rows
     flat = array.reshape(-1)
     first = ", ".join(number(x, precision) for x in flat[:SHOWN])
     if array.dtype.kind == "b":
@@ -57,6 +63,16 @@ def text(array: np.ndarray, precision: int) -> str:
             if found:
                 facts.append(f"{found} {word}")
     return f"[{first}, ...]  {'  '.join(facts)}"
+
+
+def _rows(array: np.ndarray, precision: int) -> str:
+    """A matrix as lines of columns that stand below each other; nothing where they would be too wide."""
+    texts = [[number(x, precision) for x in row] for row in array]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    if sum(widths) + 2 * len(widths) > GRID_WIDTH:
+        return ""
+    lines = [", ".join(f"{text:>{width}}" for text, width in zip(row, widths, strict=True)) for row in texts]
+    return "[[" + "],\n [".join(lines) + "]]"
 
 
 def number(x: np.generic, precision: int) -> str:

@@ -15,8 +15,8 @@ from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import Case, Op, Reject, RuleContext, define, project, tensor
 from dfg.ops.contract import LETTERS, canonical, contract
 from dfg.ops.elementwise import log
-from dfg.ops.linalg import matmul_last, one, transpose_last, widened
-from dfg.ops.matrix import batched, bytes_of, inv_or_nan, matrices, regular, scalars_along, square
+from dfg.ops.linalg import matmul_last, one, takes, transpose_last, widened
+from dfg.ops.matrix import batched, inv_or_nan, matrices, regular, scalars_along, square
 from dfg.ops.surface import Arg, Surface, function
 from dfg.types import TensorType, TupleType, Type
 
@@ -133,7 +133,7 @@ cofactor: Op = define(
         evaluate=_cofactor,
         axes=_lanes,
         fails="singular",
-        workspace=lambda v: bytes_of(v, 8),
+        workspace=takes((4, 3), (4, 5.75)),
         cost=lambda v: 20 * v.type.size * v.shape[-1],
         samples=lambda rng: [Case((x,), order=2 if np.prod(x.shape) and np.all(np.abs(np.linalg.det(x)) > 0.1) else 1) for x in _det_cases(rng)],
         formula="det(x) x^-T",
@@ -168,7 +168,7 @@ cofactor_slope: Op = define(
         evaluate=_cofactor_slope,
         axes=_lanes,
         fails="singular",
-        workspace=lambda v: bytes_of(v, 12),
+        workspace=takes((7, 3.25), (1, 5.5)),
         cost=lambda v: 26 * v.type.size * v.shape[-1],
         samples=lambda rng: [Case((regular(rng, s), rng.normal(size=s))) for s in [(3, 3), (2, 2, 2), (1, 1), (0, 0)]] + [Case((_singular(rng, 4, 2), rng.normal(size=(4, 4))), wrt=(1,))],
         rejects=(Reject(("f64[2, 2]", "f64[3, 3]"), (), "shape-mismatch"), Reject(("i64[2, 2]", "i64[2, 2]"), (), "wrong-dtype")),

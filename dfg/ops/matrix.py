@@ -22,7 +22,7 @@ from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPAQUE, OPS, Attr, Axes, Case, Op, Reject, RuleContext, check_dtype, define, full_like, tensor
 from dfg.ops.contract import LETTERS, canonical, contract
 from dfg.ops.elementwise import equal, where
-from dfg.ops.linalg import WIDE, keep_triangle, matmul_last, one, transpose_last, widened
+from dfg.ops.linalg import WIDE, keep_triangle, matmul_last, one, takes, transpose_last, widened
 from dfg.ops.movement import broadcast_along, emit_reshape
 from dfg.ops.surface import Arg, Args, Axis, Flag, Size, Static, Surface, axis_number, call, function, plain
 from dfg.types import FLOATING, I64, TensorType, Type
@@ -77,12 +77,6 @@ def columns_along(v: Value, like: Value) -> Value:
 def rows_along(v: Value, like: Value) -> Value:
     """One number for each row, repeated along it."""
     return broadcast_along(v, like.shape, tuple(range(like.rank - 1)))
-
-
-def bytes_of(v: Value, times: int = 1) -> DimLike:
-    """Bytes of the first operand, some times."""
-    size: DimLike = v.operands[0].type.size
-    return size * (v.operands[0].dtype.size * times)
 
 
 # --- triangular systems --------------------------------------------------------------------------------------------------------------
@@ -385,7 +379,7 @@ expm = define(
         axes=batched,
         # The systems of the approximant are regular, but NumPy can only be told by running it.
         fails="singular",
-        workspace=lambda v: bytes_of(v, 12),
+        workspace=takes((9, 7), (3, 2.5)),
         cost=lambda v: 20 * v.type.size * v.shape[-1],
         samples=lambda rng: [Case((rng.normal(size=s),)) for s in [(3, 3), (2, 2, 2), (1, 1), (0, 0)]]
         + [Case((np.array([[0.0, 6.0], [-6.0, 0.0]]),)), Case((rng.normal(size=(3, 2, 2)) * np.array([1e-9, 1.0, 9.0])[:, None, None],), wrt=())],

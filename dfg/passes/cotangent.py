@@ -110,6 +110,7 @@ class Pullback:
                 cts[v.index] = accumulate(cts.get(v.index), c)
         found: dict[int, Cot] = {}
         saved = graph.origin, graph.cursor
+        spans = graph.spans
         for i in range(top, low - 1, -1):
             if not span[i - low]:
                 continue
@@ -134,7 +135,15 @@ class Pullback:
                 into[key] = accumulate(into.get(key), cot)
                 continue
             graph.origin = Origin(i, op.name)
-            graph.cursor = graph.spans.get(i)
+            graph.cursor = spans.get(i)
+            if op.elementwise and several is None and cot.pred is None and op is not where and not op.liveness:  # type: ignore[union-attr]
+                # What `_pull` does, without its questions: most values of most programs.
+                made = op.vjp(RuleContext(need, self.kinks, self.driver), cot.value, v)  # type: ignore[operator, union-attr]
+                for o, wanted_here, ct in zip(operands, need, made, strict=True):
+                    if wanted_here and ct is not None:
+                        old = cts.get(o.index)
+                        cts[o.index] = Cot(ct) if old is None else accumulate(old, Cot(ct))
+                continue
             for o, c2 in zip(operands, self._pull(v, op, cot, several, need), strict=True):
                 if c2 is not None and o.index >= low and span[o.index - low]:
                     cts[o.index] = accumulate(cts.get(o.index), c2)

@@ -10,7 +10,7 @@ A rule fires when a value is emitted, on the form that it stands for, and gives 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +20,8 @@ from dfg.passes.rebuild import copy_values, rebuild
 
 STABLE: Final = Rules()
 """The rules of each op."""
+TELLING: Final[set[Any]] = set()
+"""A graph without any of these ops has no form that a rule is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +33,26 @@ class Stabilise:
     def run(self, graph: Graph) -> Graph:
         if not STABLE.always or self.kinks != "dfg" or not _any_rule(graph):
             return graph
-        fresh, _ = rebuild(graph, STABLE, {op: _body for op in OPS.values() if any(a.kind == "body" for a in op.attrs)})
-        return fresh
+        changed: list[bool] = []
+
+        def in_bodies(g: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
+            made = _body(g, v, operands)
+            changed.append(made.attrs != v.attrs)
+            return made
+
+        fresh, _ = rebuild(graph, STABLE, {op: in_bodies for op in OPS.values() if any(a.kind == "body" for a in op.attrs)})
+        return fresh if fresh.fired or any(changed) else graph
 
 
 def _any_rule(graph: Graph) -> bool:
+    """Whether a form may stand in a graph: if none of its telling ops does, it need not be copied."""
     pending = [graph]
     while pending:
         for v in pending.pop().values:
-            if v.op in STABLE.always:
+            if v.op in TELLING:
                 return True
-            pending.extend(a.graph for a in v.attrs if isinstance(a, Subgraph))
+            if v.attrs:
+                pending.extend([a.graph for a in v.attrs if isinstance(a, Subgraph)])
     return False
 
 
@@ -57,12 +68,12 @@ def _stable_subgraph(body: Subgraph) -> Subgraph:
     return sealed
 
 
-def stable(*names: str) -> Callable[[Rule], Rule]:
-    """Register a rule for ops."""
+def stable(name: str, of: Sequence[str] = ()) -> Callable[[Rule], Rule]:
+    """Register a rule for an op. `of`: where the op itself is a common one, ops of which one stands in every form that the rule is for."""
 
     def register(f: Rule) -> Rule:
-        for name in names:
-            STABLE.always.setdefault(OPS[name], []).append(f)
+        STABLE.always.setdefault(OPS[name], []).append(f)
+        TELLING.update(OPS[n] for n in of or (name,))
         return f
 
     return register
@@ -168,7 +179,7 @@ def log_of_distribution(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any,
 # --- products and powers ---------------------------------------------------------------------------------------------------------------
 
 
-@stable("multiply")
+@stable("multiply", of=["log"])
 def times_own_log(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
     """x * log(x) = xlogy(x, x), which is 0 at 0; also of -x and of c x."""
     for x, y in (operands, operands[::-1]):
@@ -201,7 +212,7 @@ def _squared_norm(v: Value) -> Value | None:
     return made
 
 
-@stable("multiply")
+@stable("multiply", of=["vector_norm", "sqrt", "power"])
 def norm_times_itself(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
     """norm(x) * norm(x) = sum(x * x)."""
     a, b = operands
@@ -255,7 +266,7 @@ def root_of_squares(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...
 # --- exponentials ----------------------------------------------------------------------------------------------------------------------
 
 
-@stable("subtract")
+@stable("subtract", of=["exp"])
 def exp_less_one(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
     """exp(x) - 1 = expm1(x); 1 - exp(x) = -expm1(x)."""
     a, b = operands
@@ -266,7 +277,7 @@ def exp_less_one(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) 
     return None
 
 
-@stable("divide")
+@stable("divide", of=["exp"])
 def logistic(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
     """1 / (1 + exp(x)) = sigmoid(-x); exp(x) / (1 + exp(x)) = sigmoid(x)."""
     a, b = operands

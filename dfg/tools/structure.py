@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from dfg.codegen.interpret import interpret
+from dfg.dims import evaluate
 from dfg.ir import Graph, Subgraph
 from dfg.passes.manager import PIPELINE, run_pipeline
 from dfg.tools.examples import lowered
@@ -63,7 +64,7 @@ def prove_structure(name: str, seed: int = 20261123) -> list[str]:
         source = lowered(f"{text}output l\n").graph
         graphs = {STAGES[k]: run_pipeline(source, PIPELINE[:k]) for k in range(len(STAGES))}
         rng = np.random.default_rng(seed)
-        feeds = {v.attrs[0]: rng.uniform(0.4, 1.2, [int(d) for d in v.shape]) for v in source.values if v.op.name in ("input", "param", "state")}
+        feeds = {v.attrs[0]: rng.uniform(0.4, 1.2, [evaluate(d, {}) for d in v.shape]) for v in source.values if v.op.name in ("input", "param", "state")}
         base = value(graphs["clean"], feeds)
         if not any(v.op.calculus for v in source.values):
             for stage, graph in graphs.items():
@@ -89,7 +90,6 @@ def gradient_graph(text: str, targets: list[str], order: int) -> Graph:
         lines += [f"form = {' + '.join(f'sum(sin(g_{t} + {k}))' for k, t in enumerate(targets))}"]
         loss = "form"
     lines += [f"output {loss}", f"output {', '.join(f'd_{t}' for t in targets)} = grad({loss}, [{', '.join(targets)}])", ""]
-    # A scalar target gives a scalar, a list of one gives a tuple of one.
     return run_pipeline(lowered("\n".join(lines)).graph, PIPELINE)
 
 

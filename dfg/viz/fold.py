@@ -20,6 +20,8 @@ from dfg.viz.scene import LEAVES, Scene
 
 READABLE = 14
 """A large graph becomes about so many forward boxes: what one sees at a glance, whatever the limit would allow."""
+RECORD = 4
+"""So many leaves of one record that the same boxes read become one box."""
 MERGE = 4
 """So many values at most become one gradient expression."""
 
@@ -79,6 +81,7 @@ def fold(scene: Scene, shown: list[int], calls: bool, most: int) -> Folding:
     _expressions(scene, folding)
     if calls:
         _calls(scene, folding, most)
+        _records(scene, folding)
     else:
         for i in shown:
             path = scene.graph.calls.get(i, "")
@@ -136,6 +139,36 @@ def _calls(scene: Scene, folding: Folding, most: int) -> None:
                     titles[key] = ("gradient of " if key[0] else "") + ".".join(str(part) for part in key[1:])
             folding.join_all(keys, titles)
             return
+
+
+def _records(scene: Scene, folding: Folding) -> None:
+    """Parameters and states of one record that the same boxes read become one box with the record's name, and so do their gradients and new values."""
+    readers: dict[int, set[int]] = defaultdict(set)
+    for i, box in folding.box.items():
+        for source, _ in scene.sources[i]:
+            if i not in scene.backward:
+                readers[source].add(box)
+    groups: dict[tuple[str, str, frozenset[int]], list[int]] = defaultdict(list)
+    for i in folding.box:
+        v = scene.graph.values[i]
+        record, dot, _ = scene.label(v).partition(".")
+        if dot and v.op.name in ("param", "state"):
+            groups[v.op.name, record, frozenset(readers[i])].append(i)
+    for (_, record, _), members in groups.items():
+        if len(members) >= RECORD:
+            inside = set(members)
+            beside = [i for i in folding.box if i in scene.derived and scene.partners.get(i) in inside]
+            folding.join(members, record)
+            if len(beside) > 1:
+                folding.join(beside, f"gradients of {record}")
+    named: dict[str, list[int]] = defaultdict(list)
+    for name, v in scene.roots.items():
+        record, dot, _ = name.partition(".")
+        if dot and v.index in folding.box and v.op.name not in LEAVES:
+            named[record].append(v.index)
+    for record, members in named.items():
+        if len({folding.box[i] for i in members}) >= RECORD:
+            folding.join(members, record)
 
 
 def _bands(scene: Scene, folding: Folding, most: int) -> None:

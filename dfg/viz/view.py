@@ -72,7 +72,7 @@ def build(graph: Graph, outputs: Outputs = None, view: str = "forward", *, value
     """The picture of a graph. `values` gives arrays (or texts) by value index, to be shown in the boxes."""
     if view not in VIEWS:
         raise UserError(error("unknown-view", f"there is no view `{view}`", help=f"one of {', '.join(VIEWS)}"))
-    scene = Scene.of(graph, _roots(graph, outputs))
+    scene = Scene.of(graph, _roots(graph, outputs, view))
     shown = _shown(scene, view)
     notes: list[str] = []
     if view == "both" and not scene.derived:
@@ -86,13 +86,15 @@ def build(graph: Graph, outputs: Outputs = None, view: str = "forward", *, value
     boxes = sum(1 for box, m in folding.members().items() if len(m) > 1 and box not in folding.expressions)
     if boxes:
         hidden = sum(len(m) for box, m in folding.members().items() if len(m) > 1 and box not in folding.expressions)
-        notes.append(f"{hidden} of {len(shown)} values are folded into {boxes} boxes")
+        notes.append(f"{hidden} of {len(shown)} values are folded into {boxes} {'box' if boxes == 1 else 'boxes'}")
     return Picture(picture.nodes, picture.edges, picture.groups, picture.legend, picture.title, picture.direction, tuple(notes))
 
 
-def _roots(graph: Graph, outputs: Outputs) -> dict[str, Value]:
+def _roots(graph: Graph, outputs: Outputs, view: str) -> dict[str, Value]:
+    """What is drawn with all that it is computed from: the outputs, and, since training has its gradients there, the updates with the backward pass."""
     if outputs is None:
-        roots = dict(graph.roots.outputs) or dict(graph.roots.updates)
+        updates = {f"new {name}": v for name, v in graph.roots.updates.items()}
+        roots = {**graph.roots.outputs, **updates} if view != "forward" else dict(graph.roots.outputs) or updates
     elif isinstance(outputs, Mapping):
         roots = dict(outputs)
     else:

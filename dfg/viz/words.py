@@ -22,6 +22,9 @@ INFIX = {
 PREFIX = {"negative": "−", "logical_not": "not "}
 _TIGHT = {"×": 2, "/": 2, "//": 2, "%": 2, "@": 2, "**": 3, "+": 1, "−": 1, "and": -1, "or": -2}
 _SHOWN_ATTRIBUTES = ("axis", "axes", "perm", "int", "text", "bool")
+_NEUTRAL = {"strides": 1, "spread": 1, "dilation": 1, "before": 0}
+_IMPLIED = ("sizes", "subs")
+"""Attributes of windows that say nothing: neutral ones, and those that the types tell already."""
 HOLE = "·"
 """Stands for an operand that comes in by an arrow."""
 
@@ -68,7 +71,8 @@ def literal(v: Value) -> str | None:
     while v.op.name in ("broadcast", "cast"):
         v = v.operands[0]
     if v.op.name == "dim":
-        return str(v.attrs[0])
+        text = str(v.attrs[0])
+        return f"({text})" if " " in text or "*" in text else text
     if v.op.name != "constant" or not isinstance(v.attrs[0], Const) or v.attrs[0].array.ndim != 0:
         return None
     return v.graph.literals.get(v.index) or _shortest(v.attrs[0].array)
@@ -128,6 +132,8 @@ def notes(v: Value) -> list[str]:
         return [projection(v)] if v.op.projects else []
     for spec, value in zip(v.op.attrs, v.attrs, strict=True):
         if spec.kind not in _SHOWN_ATTRIBUTES or value is None or value == ():
+            continue
+        if spec.name in _IMPLIED or (spec.name in _NEUTRAL and isinstance(value, tuple) and set(value) == {_NEUTRAL[spec.name]}):
             continue
         rank = len(getattr(v.operands[0].type, "shape", ())) if v.operands else 0
         if spec.kind == "axes" and isinstance(value, tuple) and len(value) == rank:

@@ -10,7 +10,7 @@ import dfg
 @pytest.mark.parametrize(
     ("text", "codes"),
     [
-        ("input x : f64[3]\ny = sum(x ^ 2)\noutput z = y + foo\n", ["pythonic-power", "unknown-name"]),
+        ("input x : f64[3]\ny = sum(x ^ 2)\noutput z = foo + y\n", ["pythonic-power", "unknown-name"]),
         ("input x : f64[3]\ninput w : f64[4]\noutput a = x + w\noutput b = (\n", ["shape-mismatch", "unclosed-bracket"]),
         ("h = tanh(x) +\noutput y = h * 2\n", ["syntax"]),
         ("input x : f64[n\noutput y = x + 1\noutput z = n * 2\n", ["unclosed-bracket"]),
