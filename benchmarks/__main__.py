@@ -14,6 +14,7 @@ NAMES = {
     "lesson": "a call of the lesson, on one element and on many, against NumPy, PyTorch and JAX",
     "memory": "the peak of the resident memory of a fresh process against the plan's figure",
     "bind": "the first call with new sizes",
+    "adbench": "gradients of ADBench's mixtures and bundle adjustments over their objectives, and against NumPy by hand",
 }
 
 

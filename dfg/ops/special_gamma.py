@@ -208,7 +208,9 @@ def polygamma(n: int, x: Array) -> Array:
             return np.asarray(up)
         # psi_n(1 - x) - (-1)^n psi_n(x) = (-1)^n pi (d/dx)^n cot(pi x), the derivatives being polynomials of the cotangent.
         r = x - np.round(x)
-        c = 1 / np.tan(np.pi * np.where(r == 0, 0.25, r))
+        safe = np.where(r == 0, 0.25, r)
+        # By the sine of the complement it is exactly 0 half way between the poles.
+        c = np.copysign(np.sin(np.pi * (0.5 - np.abs(safe))), safe) / np.abs(np.sin(np.pi * safe))
         poly = np.polynomial.Polynomial([0.0, 1.0])
         for _ in range(n):
             poly = -poly.deriv() * np.polynomial.Polynomial([1.0, 0.0, 1.0])

@@ -166,7 +166,8 @@ def clip(c: Case, x: Value, lo: Any = None, hi: Any = None) -> Value:
 
 @op("sum", "mean", "max", "min", "any", "all", "nansum", "prod", "logsumexp", "argmax", "argmin")
 def reduction(c: Case, x: Value, axis: Any = None, keepdims: bool = False, *, name: str) -> Value:
-    return getattr(c, name)(x, axis=over(axis, x), keepdims=keepdims)
+    # Of these two the corpus's source reduces over no axis where the list is empty.
+    return getattr(c, name)(x, axis=() if axis == [] and x.rank and name in ("prod", "logsumexp") else over(axis, x), keepdims=keepdims)
 
 
 @op("count_nonzero")
@@ -209,7 +210,7 @@ def trapezoid(c: Case, y: Value, x: Any = None, axis: int = -1, dx: float = 1.0)
 
 @op("quantile")
 def quantile(c: Case, x: Value, q: Any, axis: Any = None, keepdims: bool = False, interpolation: str = "linear") -> Value:
-    return c.quantile(x, q, axis=over(axis, x), keepdims=keepdims, method=interpolation)
+    return c.quantile(x, Literal.of(np.asarray(q)) if isinstance(q, list) else q, axis=over(axis, x), keepdims=keepdims, method=interpolation)
 
 
 @op("median_lower")
