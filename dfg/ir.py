@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -216,9 +216,9 @@ class Const:
         return f"Const({self.array!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a value of a transformed graph comes from: the index of the primal in the same graph (or -1) and the rule that made it."""
+class Origin(NamedTuple):
+    """Where a value of a transformed graph comes from: the index of the primal in the same graph (or -1) and the rule that made it. A tuple: there is one
+    for each step of a backward pass."""
 
     primal: int
     rule: str
@@ -314,8 +314,13 @@ class Graph:
             return found
         with self._lock:
             rules = self.rules
-            if rules is not None and (better := self._rewrite(rules, op, operands, attrs)) is not None:
-                return better
+            if rules is not None:
+                table = rules.always.get(op)
+                if table is not None and (better := self._first(table, operands, attrs)) is not None:
+                    return better
+                table = rules.constant.get(op)
+                if table is not None and (not count or any([o.known for o in operands])) and (better := self._first(table, operands, attrs)) is not None:
+                    return better
             for o in operands:
                 if o.graph is not self:
                     raise InternalError(f"an operand of `{op.name}` belongs to another graph")
@@ -335,21 +340,8 @@ class Graph:
                 self.calls[index] = self.call
             return value
 
-    def _rewrite(self, rules: Rules, op: Operation, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
-        """What the first rule that fires gives. See Note [Emission rules]."""
-        table = rules.always.get(op)
-        if table is not None and (better := self._first(table, operands, attrs)) is not None:
-            return better
-        table = rules.constant.get(op)
-        if table is not None:
-            for o in operands:
-                if o.known:
-                    return self._first(table, operands, attrs)
-            if not operands:
-                return self._first(table, operands, attrs)
-        return None
-
     def _first(self, table: Sequence[Rule], operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+        """What the first rule that fires gives. See Note [Emission rules]."""
         for rule in table:
             better = rule(self, operands, attrs)
             if better is not None:

@@ -139,7 +139,8 @@ def evaluate(build: Callable[[Graph], tuple[list[Value], list[Value]]], points: 
     g = Graph()
     _, gradients = build(g)
     g.roots.outputs.update({f"o{k}": v for k, v in enumerate(gradients)})
-    clean = run_pipeline(g, PIPELINE)
+    # Stabilising finds other forms in the vector program than in its lanes, and gives finite results where they overflow: it has tests of its own.
+    clean = run_pipeline(g, PIPELINE[1:])
     env: dict[int, object] = {}
     for v in clean.values:
         if v.op.name == "input":

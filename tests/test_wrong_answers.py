@@ -267,7 +267,10 @@ def test_a_call_allocates_its_outputs_and_declared_workspace(name: str) -> None:
     assert cost.outputs <= taken <= cost.outputs + cost.workspace + 3 * 65536
 
 
-LAPACK = ("solve", "qr", "cholesky", "inv", "det", "slogdet", "eigh", "svd")
+LAPACK = (
+    "solve", "qr", "cholesky", "inv", "det", "slogdet", "cofactor", "cofactor_slope",
+    "eigh", "eigvalsh", "svd", "svdvals", "pinv", "expm",
+)
 MEASURE = """
 import sys
 import numpy as np
@@ -283,20 +286,23 @@ def resident(key):
 def given(shape):
     a = np.random.default_rng(0).random(shape)
     if shape[-1] == shape[-2]:
-        a = a @ a.swapaxes(-1, -2) + shape[-1] * np.eye(shape[-1])
+        a = a @ a.swapaxes(-1, -2) / shape[-1] + np.eye(shape[-1])
     return [a.astype(dtype.np), np.ones(shape, dtype.np)][: op.arity]
 
-op, dtype, *shape = OPS[sys.argv[1]], DTYPES[sys.argv[2]], *map(int, sys.argv[3:])
-op.evaluate(np, *given([n - 100 if n > 200 else n for n in shape]))  # BLAS and LAPACK keep buffers of their own from their first call on
-g = Graph()
-leaves = [g.emit(OPS["input"], (), (name, TensorType(dtype, tuple(shape)))) for name in "ab"[: op.arity]]
-value = op(*leaves)
-big = given(shape)
-with open("/proc/self/clear_refs", "w") as file:
-    file.write("5")
-before = resident("VmRSS")
-out = op.evaluate(np, *big)
-print(resident("VmHWM") - before, evaluate(op.workspace(value), {}))
+dtype, shape, *names = DTYPES[sys.argv[1]], tuple(map(int, sys.argv[2].split())), *sys.argv[3:]
+for name in names:
+    op = OPS[name]
+    attrs = {a.name: {"strict": True, "rtol": None}[a.name] for a in op.attrs}
+    op.evaluate(np, *given([n - 100 if n > 200 else n for n in shape]), **attrs)  # BLAS and LAPACK keep buffers of their own from their first call on
+    g = Graph()
+    value = op(*[g.emit(OPS["input"], (), (name, TensorType(dtype, shape))) for name in "ab"[: op.arity]], **attrs)
+    big = given(shape)
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+    before = resident("VmRSS")
+    out = op.evaluate(np, *big, **attrs)
+    print(name, resident("VmHWM") - before, evaluate(op.workspace(value), {}))
+    del out, big
 """
 
 
@@ -310,14 +316,19 @@ def fresh(script: str, *arguments: str) -> str:
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the peak of the resident memory is Linux's to tell")
 @pytest.mark.parametrize("dtype", ["f64", "f32"])
-@pytest.mark.parametrize(
-    ("op", "shape"), [(op, s) for op in LAPACK if op in OPS for s in ("900 900", "20 200 200", "40000 20", "20 40000") if op == "qr" or s[:3] != "400" and s[3:] != "40000"]
-)
-def test_the_workspace_of_lapack_is_declared(op: str, shape: str, dtype: str) -> None:
+@pytest.mark.parametrize("shape", ["900 900", "20 200 200", "40000 20", "20 40000"])
+def test_the_workspace_of_lapack_is_declared(shape: str, dtype: str) -> None:
     """tracemalloc does not see LAPACK's copies (cholesky takes two arrays), so resident memory decides. What is declared holds NumPy's result too."""
-    sizes = shape.split()
-    measured, declared = map(int, fresh(MEASURE, op, dtype, *sizes).split())
-    assert abs(measured - declared) <= 1_200_000, f"{(measured - declared) / 8 / np.prod(list(map(int, sizes))):+.2f} arrays of f64"
+    names = [name for name in LAPACK if name in OPS] if shape.split()[-1] == shape.split()[-2] else ["qr"]
+    lines = [line.split() for line in fresh(MEASURE, dtype, shape, *names).splitlines()]
+    assert [line[0] for line in lines] == names
+    array = 8 * int(np.prod([int(n) for n in shape.split()]))
+    wrong = {
+        name: f"{int(measured) / array:.2f} arrays, declared {int(declared) / array:.2f}"
+        for name, measured, declared in lines
+        if abs(int(measured) - int(declared)) > 1_200_000 + int(measured) / 20
+    }
+    assert not wrong
 
 
 # --- bits ----------------------------------------------------------------------------------------------------------------------------------

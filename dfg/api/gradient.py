@@ -234,6 +234,6 @@ def copied(old: Graph, pinned: Collection[int] = ()) -> tuple[Graph, dict[int, V
     graph.roots = old.roots.map(lambda v: mapping[v.index])
     graph.names = {name: mapping[v.index] for name, v in old.names.items()}
     graph.hints = {mapping[i].index: hint for i, hint in old.hints.items()}
-    graph.origins = {mapping[i].index: replace(origin, primal=mapping[origin.primal].index if origin.primal in mapping else -1)
+    graph.origins = {mapping[i].index: origin._replace(primal=mapping[origin.primal].index if origin.primal in mapping else -1)
                      for i, origin in old.origins.items()}
     return graph, mapping

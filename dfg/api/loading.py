@@ -89,9 +89,6 @@ def program_of(source: Source, path: Path | None = None, files: Files | None = N
 
     sink = Sink()
     tree = parse(source, sink)
-    if sink.errors:
-        # The lowering would only follow a wrong tree, and importing it takes longer than reading the message does.
-        sink.raise_errors()
     from dfg.api.program import from_tree
 
     if files is None:

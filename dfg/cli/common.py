@@ -28,6 +28,7 @@ COMMANDS = {
     "test": "run the tests in files",
     "fmt": "write files in the one style",
     "explain": "tell what a diagnostic code means",
+    "ops": "list the functions, print the page of one, prove their rules",
 }
 KINKS = ("dfg", "torch", "jax")
 

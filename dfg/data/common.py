@@ -163,7 +163,7 @@ def missing_file(path: Path) -> UserError:
     except OSError:
         place = f"there is no folder `{shown(path.parent)}`"
     near = nearest(path.name, names)
-    help = place or (f"did you mean `{shown(path.parent / near)}`?" if near else None)
+    help = place or (f"did you mean `{shown(path.parent / near, 1000)}`?" if near else None)
     return refusal("no-such-file", f"there is no file `{shown(path)}`", help=help)
 
 

@@ -114,7 +114,10 @@ def read_source(origin: str | os.PathLike[str] | bytes, sink: Sink, name: str | 
 def _hand_over(found: Found, sink: Sink, source: Source) -> None:
     if not found.items:
         return
+    named = {item.span.start for item in found.items if item.code != "syntax" and item.span is not None}
     for item in in_order(found.items):
+        if item.code == "syntax" and item.span is not None and item.span.start in named:
+            continue  # a slip that has a name says it better
         sink.add(item)
     if found.full:
         at = len(source.text)

@@ -1,6 +1,7 @@
 """The ops: importing this package fills the registry."""
 
 from dfg.ops import (
+    bits,
     branch,
     calculus,
     contract,
@@ -36,6 +37,7 @@ __all__ = [
     "Op",
     "Reject",
     "get",
+    "bits",
     "branch",
     "calculus",
     "contract",

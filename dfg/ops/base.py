@@ -75,12 +75,18 @@ class Reject:
 class RuleContext:
     """What a vjp rule may ask: which operands are wanted, the policy at kinks, and (loops) how to differentiate a body."""
 
-    __slots__ = ("driver", "kinks", "need")
+    __slots__ = ("driver", "kinks", "live", "need")
 
     def __init__(self, need: Sequence[bool], kinks: str = "dfg", driver: Any = None) -> None:
         self.need = need
         self.kinks = kinks
         self.driver = driver
+        self.live: Value | None = None
+        """Which lanes of the result reach the loss; None means all."""
+
+    def result(self, y: Value) -> Value:
+        """The result with 0 in its dead lanes, for rules that sum over products with it: there it may hold anything."""
+        return y if self.live is None else OPS["where"](self.live, y, full_like(y, 0))
 
 
 VjpRule = Callable[[RuleContext, Any, Value], Sequence[Value | None]]
@@ -108,6 +114,8 @@ class Op:
     a finite constant that multiplies or divides."""
     moves: bool = False
     """The vjp only moves, drops, adds up or zero-fills elements; applied to booleans (adding is or-ing) it moves a liveness predicate."""
+    lives: Callable[[Value, Value | None], Sequence[Value | None]] | None = None
+    """Where `axes` are too coarse: for each operand, which elements reach the live elements of the result (None: all of them)."""
     bilinear: bool = False
     """Each operand's cotangent is a sum of products of the result's with the other operand: a contraction."""
     liveness: bool = False

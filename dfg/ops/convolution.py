@@ -21,10 +21,11 @@ import numpy as np
 
 from dfg.dims import DimLike, dim_max, dim_min
 from dfg.ir import Graph, InferError, Value
-from dfg.ops.base import OPAQUE, OPS, REDUCED, Attr, Axes, Case, Op, Reject, RuleContext, check_dtype, define, tensor
+from dfg.ops.base import OPAQUE, OPS, REDUCED, Attr, Axes, Case, Op, Reject, RuleContext, check_dtype, define, full, tensor
 from dfg.ops.contract import canonical, contract, split_subs
+from dfg.ops.movement import broadcast_along, emit_permute
 from dfg.ops.surface import Arg, Static, Surface, Word, function, plain, size_of
-from dfg.types import NUMERIC, TensorType, Type
+from dfg.types import BOOL, NUMERIC, TensorType, Type
 
 PIECE = 1 << 21
 """Elements of windows that are copied at a time."""
@@ -263,6 +264,71 @@ def _products(windows: np.ndarray, w: np.ndarray, letters: tuple[str, str, str],
     return made.transpose([*[names.index(c) for c in result], *range(len(names), len(names) + n)])
 
 
+# --- liveness ----------------------------------------------------------------------------------------------------------------------------
+
+
+def _lives(v: Value, pred: Value | None) -> Sequence[Value | None]:
+    """An element of x is live if it lies in a window of a live place; strides may step over some, and so may a padding below zero."""
+    subs, before, sizes, strides, spread, dilation = v.attrs
+    a, b, result = split_subs(subs)
+    x, w = v.operands
+    window = w.shape[len(b) :]
+    shape = x.shape[len(a) :]
+    if pred is None and covers(shape, window, sizes, before, strides, spread, dilation):
+        return [None, None]
+    n = len(sizes)
+    of_w = None if pred is None else _over(pred, [*[k for k, c in enumerate(result) if c not in b], *range(len(result), len(result) + n)])
+    names_w = [c for c in result if c in b]
+    if of_w is not None:
+        of_w = broadcast_along(emit_permute(of_w, [names_w.index(c) for c in b if c in names_w]), w.shape, tuple(k for k, c in enumerate(b) if c in names_w))
+    live = full(v.graph, True, TensorType(BOOL, tuple(sizes))) if pred is None else _over(pred, [k for k, c in enumerate(result) if c not in a])
+    names = [] if pred is None else [c for c in result if c in a]
+    lead = live.rank - n
+    if all(g == 1 for g in spread):
+        taps = broadcast_along(live, (*live.shape, *window), tuple(range(live.rank)))
+        live = OPS["overlap_add"](taps, sizes=shape, before=before, strides=strides, dilation=dilation)
+    else:
+        # Between the gaps of a spread operand some of its elements may lie in no window; which ones is not worked out.
+        live = broadcast_along(_over(live, list(range(lead, live.rank))), (*live.shape[:lead], *shape), tuple(range(lead)))
+    order = [names.index(c) for c in a if c in names]
+    live = emit_permute(live, [*order, *range(lead, lead + n)])
+    dims = (*[k for k, c in enumerate(a) if c in names], *range(len(a), len(a) + n))
+    return [broadcast_along(live, x.shape, dims), of_w]
+
+
+def _over(pred: Value, axes: Sequence[int]) -> Value:
+    return OPS["any"](pred, axes=tuple(axes)) if axes else pred
+
+
+def covers(
+    shape: Sequence[DimLike],
+    window: Sequence[DimLike],
+    sizes: Sequence[DimLike],
+    before: Sequence[DimLike],
+    strides: Sequence[int],
+    spread: Sequence[int],
+    dilation: Sequence[int],
+) -> bool:
+    """Whether every element certainly lies in a window."""
+    for s, k, t, p, u, g, d in zip(shape, window, sizes, before, strides, spread, dilation, strict=True):
+        if g != 1:
+            continue
+        if u == 1 and d == 1 and _reaches(t - 1 + k - p, s, p):
+            continue
+        if not (isinstance(s, int) and isinstance(k, int) and isinstance(t, int) and isinstance(p, int)) or t * k > PIECE:
+            return False
+        places = np.arange(t)[:, None] * u + np.arange(k) * d - p
+        if len(np.unique(places[(places >= 0) & (places < s)])) < s:
+            return False
+    return True
+
+
+def _reaches(end: DimLike, size: DimLike, before: DimLike) -> bool:
+    """Whether windows one step apart go from the start of an axis or before it to its end or beyond it."""
+    gap = end - size
+    return isinstance(gap, int) and gap >= 0 and isinstance(before, int) and before >= 0
+
+
 # --- the definition ------------------------------------------------------------------------------------------------------------------
 
 
@@ -287,8 +353,10 @@ def _workspace(v: Value) -> DimLike:
     """The padded operand, a piece of its windows, and products before they are in place."""
     x, w = v.operands
     a, b, _ = split_subs(v.attrs[0])
-    sizes, strides, dilation = v.attrs[2], v.attrs[3], v.attrs[5]
-    kernel = w.shape[len(b) :]
+    strides, dilation = v.attrs[3], v.attrs[5]
+    phased = [g if s == 1 and d == 1 else 1 for s, g, d in zip(strides, v.attrs[4], dilation, strict=True)]
+    sizes = [(t + g - 1) // g for t, g in zip(v.attrs[2], phased, strict=True)]
+    kernel = [(k + g - 1) // g for k, g in zip(w.shape[len(b) :], phased, strict=True)]
     lead = _product(x.shape[: len(a)])
     reach: DimLike = 1
     for t, s, k, d in zip(sizes, strides, kernel, dilation, strict=True):
@@ -335,6 +403,7 @@ conv = define(
         arity=2,
         evaluate=_evaluate,
         axes=_axes,
+        lives=_lives,
         bilinear=True,
         workspace=_workspace,
         cost=_cost,

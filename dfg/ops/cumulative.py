@@ -259,7 +259,7 @@ def _extreme(word: str, largest: bool) -> tuple[Op, Op]:
             attrs=(AXIS, Attr("reverse", "bool")),
             evaluate=lambda xp, x, *, axis, reverse: _running_place(xp, x, axis, reverse, largest),
             axes=one_axis,
-            workspace=lambda v: v.type.size * 32,
+            workspace=lambda v: v.type.size * 36,
             cost=lambda v: v.type.size * 4,
             samples=_place_samples,
             rejects=(Reject(("f64[3]",), (("axis", 1), ("reverse", False)), "bad-argument"),),
@@ -454,6 +454,10 @@ def _panels(cx: Surface, y: Any, x: Any, dx: Any, axis: Any, name: str) -> tuple
 @function("trapezoid")
 def trapezoid(cx: Surface, y: Arg, x: OptionalArg = None, dx: Arg = Literal("float", 1.0), axis: Axis = -1) -> Value:
     """The integral along an axis by the trapezoidal rule, over points `x` or points `dx` apart."""
+    v = cx.value(y)
+    if v.rank and v.shape[axis_number(axis, v.rank, "trapezoid")] == 0:
+        (v,) = cx.promote((y,), "trapezoid", floating=True)
+        return OPS["sum"](v, axes=(axis_number(axis, v.rank, "trapezoid"),))
     areas, k = _panels(cx, y, x, dx, axis, "trapezoid")
     return OPS["sum"](areas, axes=(k,))
 

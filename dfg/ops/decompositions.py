@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from dfg.dims import DimLike, dim_min
+from dfg.dims import DimLike, dim_max, dim_min
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPS, Attr, Case, Op, Reject, RuleContext, check_dtype, define, full_like, project, tensor
 from dfg.ops.determinant import svd_or_nan
 from dfg.ops.elementwise import emit_cast, equal, greater, where
-from dfg.ops.linalg import keep_triangle, matmul_last, transpose_last
-from dfg.ops.matrix import batched, bytes_of, column, columns_along, identity, matrices, rows_along, solve_triangular, square, systems
+from dfg.ops.linalg import WIDE, keep_triangle, matmul_last, one, transpose_last, widened
+from dfg.ops.matrix import batched, column, columns_along, identity, matrices, rows_along, solve_triangular, square, systems
 from dfg.ops.movement import broadcast_along
 from dfg.ops.surface import Arg, Flag, Static, Surface, function, plain
 from dfg.types import FLOATING, I64, TensorType, TupleType, Type
@@ -80,7 +80,7 @@ cholesky = define(
         evaluate=_cholesky,
         axes=batched,
         fails="singular",
-        workspace=lambda v: bytes_of(v, 4),
+        workspace=lambda v: v.type.size * (v.dtype.size + WIDE) + widened(v.type) + one(v.type),
         cost=lambda v: v.type.size * v.shape[-1],
         samples=lambda rng: [Case((_positive(rng, s),)) for s in [(3, 3), (2, 2, 2), (1, 1), (0, 0), (2, 1, 2, 2)]],
         formula="L with L L^T = (x + x^T) / 2",
@@ -127,6 +127,12 @@ def _eigvalsh(xp: Any, x: Any) -> Any:
     return w
 
 
+def _symmetric_bytes(v: Value, results: int) -> DimLike:
+    """Bytes of the symmetric part, of its wide copy if it is not wide, and of some results of its size."""
+    x: TensorType = v.operands[0].type
+    return x.size * (x.dtype.size + WIDE * results) + widened(x)
+
+
 def _eigh_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
     t = tensor(operands[0])
     square("eigh", t, cx)
@@ -167,7 +173,8 @@ eigh = define(
         evaluate=_eigh,
         axes=batched,
         fails="singular",
-        workspace=lambda v: bytes_of(v, 7),
+        # The symmetric part, the vectors, and LAPACK's copy of one matrix with its workspace.
+        workspace=lambda v: _symmetric_bytes(v, 1) + one(v.operands[0].type) * 3,
         cost=lambda v: 9 * v.operands[0].type.size * v.operands[0].shape[-1],
         samples=lambda rng: [Case((_apart(rng, s),)) for s in _EIGH_SHAPES],
         formula="(x + x^T) / 2 = v diag(w) v^T",
@@ -196,7 +203,7 @@ eigvalsh = define(
         evaluate=_eigvalsh,
         axes=batched,
         fails="singular",
-        workspace=lambda v: bytes_of(v, 4),
+        workspace=lambda v: _symmetric_bytes(v, 0) + one(v.operands[0].type),
         cost=lambda v: 2 * v.operands[0].type.size * v.operands[0].shape[-1],
         samples=lambda rng: [Case((_apart(rng, s),)) for s in _EIGH_SHAPES],
         formula="the w with det((x + x^T) / 2 - w) = 0",
@@ -241,6 +248,33 @@ def _svd_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -
     m, n = t.shape[-2:]
     k, head = shorter(cx, m, n), t.shape[:-2]
     return TupleType([t.with_shape((*head, m, k)), t.with_shape((*head, k)), t.with_shape((*head, k, n))])
+
+
+def _svd_bytes(x: TensorType, k: DimLike, square_: bool) -> DimLike:
+    """NumPy's wide results, LAPACK's copies of one matrix and its factors, and its workspace: measured 2.7 and, for tall matrices, up to 4.3 squares."""
+    m, n = x.shape[-2:]
+    many: DimLike = 1
+    for d in x.shape[:-2]:
+        many = many * d
+    factors = k * (m + n) * WIDE
+    return many * factors + factors + one(x) + k * k * (22 if square_ else 35) + widened(x)
+
+
+def _svd_workspace(v: Value) -> DimLike:
+    x = v.operands[0].type
+    return _svd_bytes(x, v.type.items[1].shape[-1], x.shape[-1] == x.shape[-2])
+
+
+def _pinv_workspace(v: Value) -> DimLike:
+    """A singular value decomposition, or its factors with the weighted one and the product."""
+    x = v.operands[0].type
+    m, n = x.shape[-2:]
+    k = shorter(v.graph, m, n)
+    many: DimLike = 1
+    for d in x.shape[:-2]:
+        many = many * d
+    after = many * (k * (2 * m + n) + m * n) * x.dtype.size
+    return dim_max(_svd_bytes(x, k, m == n), after)
 
 
 def _svd_vjp(cx: RuleContext, cts: Any, y: Value) -> Sequence[Value | None]:
@@ -304,7 +338,7 @@ svd = define(
         evaluate=svd_or_nan,
         axes=batched,
         fails="singular",
-        workspace=lambda v: bytes_of(v, 12),
+        workspace=_svd_workspace,
         cost=lambda v: 20 * v.operands[0].type.size * v.type.items[1].shape[-1],
         samples=lambda rng: [Case((_spread(rng, s),)) for s in _SVD_SHAPES],
         formula="x = u diag(s) vh",
@@ -342,7 +376,7 @@ svdvals = define(
         evaluate=_svdvals,
         axes=batched,
         fails="singular",
-        workspace=lambda v: bytes_of(v, 4),
+        workspace=lambda v: widened(v.operands[0].type) + one(v.operands[0].type) + v.operands[0].type.size,
         cost=lambda v: 4 * v.operands[0].type.size * v.shape[-1],
         samples=lambda rng: [Case((_spread(rng, s),)) for s in _SVD_SHAPES],
         formula="the square roots of the eigenvalues of x^T x",
@@ -415,7 +449,7 @@ pinv = define(
         evaluate=_pinv,
         axes=batched,
         fails="singular",
-        workspace=lambda v: bytes_of(v, 14),
+        workspace=_pinv_workspace,
         cost=lambda v: 24 * v.operands[0].type.size * v.shape[-1],
         samples=lambda rng: [Case((_spread(rng, s),), (("rtol", r),)) for s, r in [((3, 3), None), ((4, 2), None), ((2, 3), 1e-9), ((2, 3, 2), None), ((0, 2), None), ((2, 0), None)]]
         + [Case((rng.normal(size=(4, 1)) @ rng.normal(size=(1, 3)),), (("rtol", 1e-6),), wrt=())],

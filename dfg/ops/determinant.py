@@ -15,8 +15,8 @@ from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import Case, Op, Reject, RuleContext, define, project, tensor
 from dfg.ops.contract import LETTERS, canonical, contract
 from dfg.ops.elementwise import log
-from dfg.ops.linalg import matmul_last, transpose_last
-from dfg.ops.matrix import batched, bytes_of, inv, matrices, regular, scalars_along, square
+from dfg.ops.linalg import matmul_last, one, takes, transpose_last, widened
+from dfg.ops.matrix import batched, inv_or_nan, matrices, regular, scalars_along, square
 from dfg.ops.surface import Arg, Surface, function
 from dfg.types import TensorType, TupleType, Type
 
@@ -115,7 +115,8 @@ det = define(
         lambda cx, ct, y: [scalars_along(ct, y.operands[0]) * cofactor(y.operands[0])],
         evaluate=lambda xp, x: xp.linalg.det(x),
         axes=_lanes,
-        workspace=lambda v: bytes_of(v, 2),
+        # LAPACK's copy of one matrix.
+        workspace=lambda v: widened(v.operands[0].type) + one(v.operands[0].type),
         cost=lambda v: v.operands[0].type.size * v.operands[0].shape[-1],
         samples=lambda rng: [Case((x,)) for x in _det_cases(rng)],
         formula="det(x)",
@@ -132,7 +133,7 @@ cofactor: Op = define(
         evaluate=_cofactor,
         axes=_lanes,
         fails="singular",
-        workspace=lambda v: bytes_of(v, 8),
+        workspace=takes((4, 3), (4, 5.75)),
         cost=lambda v: 20 * v.type.size * v.shape[-1],
         samples=lambda rng: [Case((x,), order=2 if np.prod(x.shape) and np.all(np.abs(np.linalg.det(x)) > 0.1) else 1) for x in _det_cases(rng)],
         formula="det(x) x^-T",
@@ -149,7 +150,7 @@ def _slope_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
 def _third(x: Value, q: Value, r: Value) -> Value:
     """The third derivative of det in the directions q and r, for an x that has an inverse: det times the polynomial in Y = x^-T that the expansion of
     det(1 + E) = 1 + tr E + ((tr E)^2 - tr E^2) / 2 + ... gives."""
-    w = transpose_last(inv(x, strict=False))
+    w = transpose_last(inv_or_nan(x))
     a, b = (matmul_last(matmul_last(w, transpose_last(e)), w) for e in (q, r))
     tq, tr, tqr = trace_of_product(w, q), trace_of_product(w, r), trace_of_product(a, r)
     both = matmul_last(matmul_last(a, transpose_last(r)), w) + matmul_last(matmul_last(b, transpose_last(q)), w)
@@ -167,7 +168,7 @@ cofactor_slope: Op = define(
         evaluate=_cofactor_slope,
         axes=_lanes,
         fails="singular",
-        workspace=lambda v: bytes_of(v, 12),
+        workspace=takes((7, 3.25), (1, 5.5)),
         cost=lambda v: 26 * v.type.size * v.shape[-1],
         samples=lambda rng: [Case((regular(rng, s), rng.normal(size=s))) for s in [(3, 3), (2, 2, 2), (1, 1), (0, 0)]] + [Case((_singular(rng, 4, 2), rng.normal(size=(4, 4))), wrt=(1,))],
         rejects=(Reject(("f64[2, 2]", "f64[3, 3]"), (), "shape-mismatch"), Reject(("i64[2, 2]", "i64[2, 2]"), (), "wrong-dtype")),
@@ -185,7 +186,7 @@ def _slogdet_vjp(cx: RuleContext, cts: Any, y: Value) -> Sequence[Value | None]:
     if cts[1] is None:
         return [None]
     x = y.operands[0]
-    return [scalars_along(cts[1], x) * transpose_last(inv(x, strict=False))]
+    return [scalars_along(cts[1], x) * transpose_last(inv_or_nan(x))]
 
 
 slogdet = define(
@@ -196,7 +197,8 @@ slogdet = define(
         _slogdet_vjp,
         evaluate=lambda xp, x: tuple(xp.linalg.slogdet(x)),
         axes=_lanes,
-        workspace=lambda v: bytes_of(v, 2),
+        # LAPACK's copy of one matrix.
+        workspace=lambda v: widened(v.operands[0].type) + one(v.operands[0].type),
         cost=lambda v: v.operands[0].type.size * v.operands[0].shape[-1],
         samples=lambda rng: [Case((regular(rng, s),)) for s in [(3, 3), (2, 2, 2), (1, 1), (0, 0)]] + [Case((-np.eye(3) + 0.1 * rng.normal(size=(3, 3)),))],
         formula="sign(det(x)), log(abs(det(x)))",

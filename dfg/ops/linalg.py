@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -27,6 +27,17 @@ def widened(*arrays: TensorType) -> DimLike:
 def one(t: TensorType) -> DimLike:
     """Bytes of one matrix of a stack, as LAPACK works on it."""
     return t.shape[-1] * t.shape[-2] * WIDE
+
+
+def takes(arrays: tuple[float, float], matrices: tuple[float, float]) -> Callable[[Value], DimLike]:
+    """A workspace of so many f64 arrays of the size of the first operand and of so many single matrices of its stack, for operands of f64 and of f32."""
+
+    def workspace(v: Value) -> DimLike:
+        x = v.operands[0].type
+        k = 0 if x.dtype is F64 else 1
+        return x.size * int(arrays[k] * WIDE) + x.shape[-1] * x.shape[-2] * int(matrices[k] * WIDE)
+
+    return workspace
 
 
 def transpose_last(x: Value) -> Value:
@@ -78,7 +89,7 @@ def _solve_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...])
 
 def _solve_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
     w = solve(transpose_last(y.operands[0]), ct)
-    return [-matmul_last(w, transpose_last(y)) if cx.need[0] else None, w if cx.need[1] else None]
+    return [-matmul_last(w, transpose_last(cx.result(y))) if cx.need[0] else None, w if cx.need[1] else None]
 
 
 def _batched(v: Value) -> Axes:

@@ -372,6 +372,8 @@ sinc: Op = elementwise(
     temporaries=48,
 )
 
+cbrt = _curve("cbrt", "cbrt", "Cube root, elementwise.", "x ** (1 / 3)", 0.3, 3, lambda ct, y, x: ct / (3 * (y * y)))
+
 # --- clipping ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -381,7 +383,8 @@ def _clip_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
     below, over = x < lo, x > hi
     result: list[Value | None] = [None, None, None]
     if cx.need[0]:
-        inside = where(below | over, zero, ct)
+        outside = (x <= lo) | (x >= hi) if cx.kinks == "dfg" else below | over
+        inside = where(outside, zero, ct)
         if cx.kinks == "jax":
             inside = where(equal(x, lo) | equal(x, hi), 0.5 * inside, inside)
         result[0] = inside
@@ -394,7 +397,7 @@ def _clip_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
 
 clip = elementwise(
     "clip",
-    "x raised to the lower bound and lowered to the upper one, elementwise. At a bound the gradient is that of x.",
+    "x raised to the lower bound and lowered to the upper one, elementwise. At a bound the gradient is 0.",
     evaluate=lambda xp, x, lo, hi: xp.minimum(xp.maximum(x, lo), hi),
     scalar=lambda s, x, lo, hi: s.minimum(s.maximum(x, lo), hi),
     into="np.clip({0}, {1}, {2}, {out})",
@@ -445,3 +448,5 @@ bitwise_xor = _bits("bitwise_xor", "bitwise_xor", "Bits that are set in one of b
 bitwise_invert = _bits("bitwise_invert", "invert", "All bits turned, elementwise.", "not x", arity=1)
 bitwise_left_shift = _bits("bitwise_left_shift", "left_shift", "Bits moved up by y places, elementwise.", "x * 2 ** y")
 bitwise_right_shift = _bits("bitwise_right_shift", "right_shift", "Bits moved down by y places, elementwise.", "floor(x / 2 ** y)")
+gcd = _bits("gcd", "gcd", "Greatest common divisor, elementwise.", "gcd(x, y)", commutative=True)
+lcm = _bits("lcm", "lcm", "Least common multiple, elementwise.", "lcm(x, y)", commutative=True)

@@ -4,7 +4,7 @@ Gradients: M. Giles 2008, "Collected matrix derivative results for forward and r
 derivative, which is a block of the exponential of a block triangular matrix (A. Al-Mohy and N. Higham 2009).
 
 >>> from dfg.ops import get
->>> get("inv").evaluate(np, np.array([[2.0, 0.0], [0.0, 4.0]]), strict=True)
+>>> get("inv").evaluate(np, np.array([[2.0, 0.0], [0.0, 4.0]]))
 array([[0.5 , 0.  ],
        [0.  , 0.25]])
 """
@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from dfg.dims import DimLike
+from dfg.dims import DimLike, dim_min
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPAQUE, OPS, Attr, Axes, Case, Op, Reject, RuleContext, check_dtype, define, full_like, tensor
 from dfg.ops.contract import LETTERS, canonical, contract
 from dfg.ops.elementwise import equal, where
-from dfg.ops.linalg import keep_triangle, matmul_last, transpose_last
+from dfg.ops.linalg import WIDE, keep_triangle, matmul_last, one, takes, transpose_last, widened
 from dfg.ops.movement import broadcast_along, emit_reshape
 from dfg.ops.surface import Arg, Args, Axis, Flag, Size, Static, Surface, axis_number, call, function, plain
 from dfg.types import FLOATING, I64, TensorType, Type
@@ -79,12 +79,6 @@ def rows_along(v: Value, like: Value) -> Value:
     return broadcast_along(v, like.shape, tuple(range(like.rank - 1)))
 
 
-def bytes_of(v: Value, times: int = 1) -> DimLike:
-    """Bytes of the first operand, some times."""
-    size: DimLike = v.operands[0].type.size
-    return size * (v.operands[0].dtype.size * times)
-
-
 # --- triangular systems --------------------------------------------------------------------------------------------------------------
 
 BLOCK = 64
@@ -126,10 +120,23 @@ def _triangular(xp: Any, a: Any, b: Any, *, lower: bool, unit_diagonal: bool) ->
     return made
 
 
+def _triangular_workspace(v: Value) -> DimLike:
+    """The result, and for one block of rows its triangle, its right-hand side and NumPy's wide copies of both."""
+    t = v.type
+    rows: DimLike = dim_min(t.shape[-2], BLOCK)
+    many: DimLike = 1
+    for d in t.shape[:-2]:
+        many = many * d
+    blocks: DimLike = many * rows * (rows + t.shape[-1]) * (WIDE + t.dtype.size)
+    size: DimLike = t.size
+    total: DimLike = size * t.dtype.size + blocks
+    return total
+
+
 def _triangular_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
     lower, unit = y.attrs
     w = solve_triangular(transpose_last(y.operands[0]), ct, lower=not lower, unit_diagonal=unit)
-    of_matrix = keep_triangle(-matmul_last(w, transpose_last(y)), lower, strict=unit) if cx.need[0] else None
+    of_matrix = keep_triangle(-matmul_last(w, transpose_last(cx.result(y))), lower, strict=unit) if cx.need[0] else None
     return [of_matrix, w if cx.need[1] else None]
 
 
@@ -157,7 +164,7 @@ solve_triangular = define(
         evaluate=_triangular,
         axes=lambda v: (batched(v)[0], (*batched(v)[0][:-1], v.rank - 1)),
         fails="singular",
-        workspace=lambda v: (v.operands[0].type.size + 3 * v.type.size) * v.dtype.size,
+        workspace=_triangular_workspace,
         cost=lambda v: v.type.size * v.shape[-2],
         samples=_triangular_samples,
         formula="x with a @ x = b",
@@ -233,14 +240,12 @@ def _square_infer(name: str) -> Any:
     return infer
 
 
-def _inv(xp: Any, x: Any, *, strict: bool) -> Any:
+def _inv_or_nan(xp: Any, x: Any) -> Any:
     try:
         return xp.linalg.inv(x)
     except np.linalg.LinAlgError:
-        if strict:
-            raise
-    # The same elimination finds which ones are singular.
-    bad = xp.linalg.slogdet(x)[0] == 0
+        # The same elimination finds which ones are singular.
+        bad = xp.linalg.slogdet(x)[0] == 0
     made = xp.linalg.inv(xp.where(bad[..., None, None], xp.eye(x.shape[-1], dtype=x.dtype), x))
     made[bad] = np.nan
     return made
@@ -256,30 +261,41 @@ def regular(rng: np.random.Generator, s: tuple[int, ...]) -> np.ndarray:
     return np.asarray(rng.normal(size=s) + 3 * np.eye(s[-2], s[-1]))
 
 
-inv = define(
-    Op(
-        "inv",
-        "The inverse of square matrices. A singular one fails the run, or is NaN where not strict.",
-        _square_infer("inv"),
-        _inv_vjp,
-        attrs=(Attr("strict", "bool"),),
-        evaluate=_inv,
-        axes=batched,
-        fails="singular",
-        workspace=lambda v: bytes_of(v, 4),
-        cost=lambda v: 2 * v.type.size * v.shape[-1],
-        samples=lambda rng: [Case((regular(rng, s),), (("strict", k),)) for s, k in [((3, 3), True), ((2, 2, 2), True), ((1, 1), False), ((0, 0), True), ((0, 2, 2), True), ((2, 1, 2, 2), False)]]
-        + [Case((np.array([[[1.0, 2.0], [2.0, 4.0]], [[2.0, 0.0], [0.0, 4.0]]]),), (("strict", False),), wrt=())],
-        formula="x^-1",
-        rejects=(Reject(("f64[2, 3]",), (("strict", True),), "shape-mismatch"), Reject(("i64[2, 2]",), (("strict", True),), "wrong-dtype")),
+def _inverse(name: str, doc: str, evaluate: Any, fails: str | None, more: Sequence[np.ndarray]) -> Op:
+    return define(
+        Op(
+            name,
+            doc,
+            _square_infer(name),
+            _inv_vjp,
+            evaluate=evaluate,
+            axes=batched,
+            fails=fails,
+            # NumPy's result, and LAPACK's copy of one matrix and of its inverse.
+            workspace=lambda v: v.type.size * WIDE + widened(v.type) + one(v.type) * 2,
+            cost=lambda v: 2 * v.type.size * v.shape[-1],
+            samples=lambda rng: [Case((regular(rng, s),)) for s in [(3, 3), (2, 2, 2), (1, 1), (0, 0), (0, 2, 2), (2, 1, 2, 2)]] + [Case((x,), wrt=()) for x in more],
+            formula="x^-1",
+            rejects=(Reject(("f64[2, 3]",), (), "shape-mismatch"), Reject(("i64[2, 2]",), (), "wrong-dtype")),
+        )
     )
-)
+
+
+_HALF_SINGULAR = np.array([[[1.0, 2.0], [2.0, 4.0]], [[2.0, 0.0], [0.0, 4.0]]])
+inv = _inverse("inv", "The inverse of square matrices. A singular one fails.", lambda xp, x: xp.linalg.inv(x), "singular", ())
+inv_or_nan = _inverse("inv_or_nan", "The inverse of square matrices, NaN for a singular one.", _inv_or_nan, None, (_HALF_SINGULAR,))
 
 
 @function("inv")
-def inv_(cx: Surface, x: Arg, strict: Flag = True) -> Value:
-    """The inverse of square matrices. A singular one fails the run; with `strict=false` its inverse is NaN."""
-    return inv(matrices(cx, x, "inv"), strict=bool(plain(strict)))
+def inv_(cx: Surface, x: Arg) -> Value:
+    """The inverse of square matrices. A singular one fails the run."""
+    return inv(matrices(cx, x, "inv"))
+
+
+@function("inv_or_nan")
+def inv_or_nan_(cx: Surface, x: Arg) -> Value:
+    """The inverse of square matrices, NaN for a singular one."""
+    return inv_or_nan(matrices(cx, x, "inv_or_nan"))
 
 
 @function("matrix_power")
@@ -292,7 +308,7 @@ def matrix_power(cx: Surface, x: Arg, n: Size) -> Value:
         raise InferError("bad-argument", "`matrix_power` takes an integer known while compiling as `n`", [("n", "this one")])
     if k == 0:
         return identity(v)
-    base = inv(v, strict=True) if k < 0 else v
+    base = inv(v) if k < 0 else v
     k = abs(k)
     made: Value | None = None
     while True:
@@ -363,7 +379,7 @@ expm = define(
         axes=batched,
         # The systems of the approximant are regular, but NumPy can only be told by running it.
         fails="singular",
-        workspace=lambda v: bytes_of(v, 12),
+        workspace=takes((9, 7), (3, 2.5)),
         cost=lambda v: 20 * v.type.size * v.shape[-1],
         samples=lambda rng: [Case((rng.normal(size=s),)) for s in [(3, 3), (2, 2, 2), (1, 1), (0, 0)]]
         + [Case((np.array([[0.0, 6.0], [-6.0, 0.0]]),)), Case((rng.normal(size=(3, 2, 2)) * np.array([1e-9, 1.0, 9.0])[:, None, None],), wrt=())],

@@ -158,7 +158,7 @@ sort = define(
         linear=(True,),
         moves=True,
         # NumPy sorts lanes that are not contiguous in a buffer of one lane.
-        workspace=lambda v: v.shape[v.attrs[0]] * v.dtype.size,
+        workspace=lambda v: 0 if v.attrs[0] == v.rank - 1 else v.shape[v.attrs[0]] * v.dtype.size,
         cost=_comparisons,
         samples=_order_samples(True),
         rejects=(_BAD_AXIS,),

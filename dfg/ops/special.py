@@ -219,16 +219,16 @@ gammaincc = _incomplete(
 
 def _bessel_mean(op: Op, n: int, x: Value) -> Value:
     """The derivative of I_n: (I_(n-1) + I_(n+1)) / 2, and I_1 for n = 0."""
-    return op(x, n=1) if n == 0 else 0.5 * (op(x, n=n - 1) + op(x, n=n + 1))
+    return op(x, v=1) if n == 0 else 0.5 * (op(x, v=n - 1) + op(x, v=n + 1))
 
 
 def _bessel(name: str, doc: str, scaled: bool, vjp: Any, formula: str) -> Op:
     return elementwise(
         name,
         doc,
-        evaluate=lambda xp, x, *, n: in_double(special_bessel.bessel(n, x, scaled), x.dtype),
-        attrs=(Attr("n", "int"),),
-        settings=[(("n", n),) for n in (0, 1, 2)],
+        evaluate=lambda xp, x, *, v: in_double(special_bessel.bessel(v, x, scaled), x.dtype),
+        attrs=(Attr("v", "int"),),
+        settings=[(("v", n),) for n in (0, 1, 2)],
         vjp=vjp,
         samples=[(uniform(0.2, 3),), (uniform(-12, -6),)],
         formula=formula,
@@ -239,16 +239,16 @@ def _bessel(name: str, doc: str, scaled: bool, vjp: Any, formula: str) -> Op:
 
 iv: Op = _bessel(
     "iv",
-    "Modified Bessel function of the first kind of a whole order n, elementwise.",
+    "Modified Bessel function of the first kind of a whole order v, elementwise.",
     False,
     [lambda ct, y, x: ct * _bessel_mean(iv, y.attrs[0], x)],
-    "I_n(x)",
+    "I_v(x)",
 )
 ive: Op = _bessel(
     "ive",
-    "exp(-|x|) times the modified Bessel function of the first kind of a whole order n, elementwise.",
+    "exp(-|x|) times the modified Bessel function of the first kind of a whole order v, elementwise.",
     True,
     [lambda ct, y, x: ct * (_bessel_mean(ive, y.attrs[0], x) - sign(x) * y)],
-    "e ** -|x| * I_n(x)",
+    "e ** -|x| * I_v(x)",
 )
 

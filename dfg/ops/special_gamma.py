@@ -202,19 +202,21 @@ def polygamma(n: int, x: Array) -> Array:
         below = x < 0
         y = np.where(below, 1 - x, x)
         scale = float(math.factorial(n)) if n < 171 else math.inf
-        up = np.where(y == np.inf, 0.0, sign * scale * hurwitz(n + 1, np.where(y > 0, y, 1.0)))
+        up = np.where(y == np.inf, sign * 0.0, sign * scale * hurwitz(n + 1, np.where(y > 0, y, 1.0)))
         up = np.where(x == 0, sign * np.inf, np.where(np.isnan(x), np.nan, up))
         if not below.any():
             return np.asarray(up)
         # psi_n(1 - x) - (-1)^n psi_n(x) = (-1)^n pi (d/dx)^n cot(pi x), the derivatives being polynomials of the cotangent.
         r = x - np.round(x)
-        c = 1 / np.tan(np.pi * np.where(r == 0, 0.25, r))
+        safe = np.where(r == 0, 0.25, r)
+        # By the sine of the complement it is exactly 0 half way between the poles.
+        c = np.copysign(np.sin(np.pi * (0.5 - np.abs(safe))), safe) / np.abs(np.sin(np.pi * safe))
         poly = np.polynomial.Polynomial([0.0, 1.0])
         for _ in range(n):
             poly = -poly.deriv() * np.polynomial.Polynomial([1.0, 0.0, 1.0])
         parity = 1.0 if n % 2 == 0 else -1.0
         down = parity * up - np.pi ** (n + 1) * poly(c)
-        return np.asarray(np.where(below, np.where(r == 0, np.inf if n % 2 else np.nan, down), up))
+        return np.asarray(np.where(below, np.where((r == 0) | (x == -np.inf), sign * np.inf, down), up))
 
 
 def betaln(a: Array, b: Array) -> Array:

@@ -19,8 +19,11 @@ class Cleanup:
     final: bool = True
 
     def run(self, graph: Graph) -> Graph:
-        markers = {op for op in OPS.values() if op.marker and (self.final or op is pin)}
-        fresh, _ = rebuild(graph, SIMPLIFY, _Cleaner(markers).handlers(), settled=True)
+        cleaner = _Cleaner({op for op in OPS.values() if op.marker and (self.final or op is pin)})
+        simplified = graph.rules is SIMPLIFY
+        if simplified and not cleaner.changes(graph) and len(graph.live(graph.roots.values())) == len(graph):
+            return graph
+        fresh, _ = rebuild(graph, SIMPLIFY, cleaner.handlers(), settled=simplified)
         return fresh
 
 
@@ -28,6 +31,11 @@ class _Cleaner:
     def __init__(self, markers: set[Op]) -> None:
         self.markers = markers
         self.moved: dict[int, dict[int, Value]] = {}
+
+    def changes(self, graph: Graph) -> bool:
+        """Whether a value is not copied as it is."""
+        markers = self.markers
+        return any(v.op in markers or (v.attrs and any([type(a) is Subgraph and self._has_marker(a) for a in v.attrs])) for v in graph.values)
 
     def handlers(self) -> dict[object, Handler]:
         loops: dict[object, Handler] = {op: self._loop for op in OPS.values() if any(a.kind == "body" for a in op.attrs)}

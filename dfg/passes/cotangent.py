@@ -110,6 +110,7 @@ class Pullback:
                 cts[v.index] = accumulate(cts.get(v.index), c)
         found: dict[int, Cot] = {}
         saved = graph.origin, graph.cursor
+        spans = graph.spans
         for i in range(top, low - 1, -1):
             if not span[i - low]:
                 continue
@@ -134,7 +135,15 @@ class Pullback:
                 into[key] = accumulate(into.get(key), cot)
                 continue
             graph.origin = Origin(i, op.name)
-            graph.cursor = graph.spans.get(i)
+            graph.cursor = spans.get(i)
+            if op.elementwise and several is None and cot.pred is None and op is not where and not op.liveness:  # type: ignore[union-attr]
+                # What `_pull` does, without its questions: most values of most programs.
+                made = op.vjp(RuleContext(need, self.kinks, self.driver), cot.value, v)  # type: ignore[operator, union-attr]
+                for o, wanted_here, ct in zip(operands, need, made, strict=True):
+                    if wanted_here and ct is not None:
+                        old = cts.get(o.index)
+                        cts[o.index] = Cot(ct) if old is None else accumulate(old, Cot(ct))
+                continue
             for o, c2 in zip(operands, self._pull(v, op, cot, several, need), strict=True):
                 if c2 is not None and o.index >= low and span[o.index - low]:
                     cts[o.index] = accumulate(cts.get(o.index), c2)
@@ -183,6 +192,9 @@ class Pullback:
             return self._pull_tuple(cx, v, op, several)
         assert cot is not None
         ct, pred, clean = cot.value, cot.pred, cot.clean
+        if self.kinks != "dfg" and (op is where or op.partial):
+            # The others have no liveness: a dead lane's zero is multiplied like any number.
+            return [None if o is None else Cot(o) for o in rule(cx, ct, v)]
         if op is where:
             return self._pull_where(v, cot, need)
         if op.elementwise:
@@ -198,15 +210,21 @@ class Pullback:
             start = pred if pred is not None else full(v.graph, True, TensorType(BOOL, v.shape))
             preds = rule(cx, start, v)
             return [None if o is None else Cot(o, known(p)) for o, p in zip(outs, preds, strict=True)]
-        if pred is None:
+        lives = op.lives(v, pred) if op.lives is not None else None
+        if pred is None and (lives is None or all([p is None for p in lives])):
             return [None if o is None else Cot(o) for o in rule(cx, calm, v)]
-        preds = [move(v, k, pred) if need[k] or op.bilinear else None for k in range(len(v.operands))]
+        if lives is not None:
+            preds = [p if p is None else known(p) for p in lives]
+        else:
+            assert pred is not None
+            preds = [move(v, k, pred) if need[k] or op.bilinear else None for k in range(len(v.operands))]
         if op.bilinear:
             operands = tuple(
                 o if p is None or not o.dtype.floating else where(p, o, full_like(o, 0)) for o, p in zip(v.operands, preds, strict=True)
             )
             outs = rule(cx, calm, Value(v.graph, op, operands, v.attrs, v.type, v.index))
         else:
+            cx.live = pred
             outs = rule(cx, calm, v)
         return [None if o is None else Cot(o, p, p is None) for o, p in zip(outs, preds, strict=True)]
 

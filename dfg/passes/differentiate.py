@@ -29,7 +29,7 @@ class Differentiate:
     warn: Callable[[Diagnostic], None] = field(default=lambda d: None)
 
     def run(self, graph: Graph) -> Graph:
-        if not any(_has_calculus(v) for v in graph.values):
+        if not any(has_calculus(v) for v in graph.values):
             return graph
         expander = _Expander(self)
         fresh, _ = rebuild(graph, SIMPLIFY, expander.handlers())
@@ -37,14 +37,16 @@ class Differentiate:
         return fresh
 
 
-def _has_calculus(v: Value) -> bool:
+def has_calculus(v: Value) -> bool:
+    """Whether a value is a derivative to be expanded, or holds one in a body."""
     pending = [v]
     while pending:
         w = pending.pop()
         if w.op.calculus:
             return True
-        for b in bodies(w):
-            pending.extend(b.graph.values)
+        if w.attrs:
+            for b in bodies(w):
+                pending.extend(b.graph.values)
     return False
 
 
@@ -132,7 +134,7 @@ class _Expander:
 
     def subgraph(self, body: Subgraph) -> Subgraph:
         """A body with its derivatives expanded; the same one if it has none."""
-        if not any(_has_calculus(w) for w in body.graph.values):
+        if not any(has_calculus(w) for w in body.graph.values):
             return body
         inner = body.graph.like(SIMPLIFY)
         mapping = copy_values(inner, body.graph.values, self.handlers())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from operator import is_
 from typing import Any
 
 from dfg.ir import Graph, Origin, Roots, Rules, Value
@@ -34,10 +33,13 @@ def rebuild(
     for i, hint in graph.hints.items():
         if i in mapping:
             fresh.hints.setdefault(mapping[i].index, hint)
+    origins = fresh.origins
     for i, origin in graph.origins.items():
-        if i in mapping:
+        made = mapping.get(i)
+        if made is not None and made.index not in origins:
             primal = mapping.get(origin.primal)
-            fresh.origins.setdefault(mapping[i].index, Origin(-1 if primal is None else primal.index, origin.rule))
+            where = -1 if primal is None else primal.index
+            origins[made.index] = origin if where == origin.primal else Origin(where, origin.rule)
     return fresh, mapping
 
 
@@ -47,8 +49,9 @@ def copy_values(fresh: Graph, values: Sequence[Value], handlers: Mapping[Any, Ha
     if not values:
         return mapping
     source = values[0].graph
-    spans, calls, literals, casts = source.spans, source.calls, source.literals, source.casts
-    plain: set[int] = set()
+    spans, calls = source.spans, source.calls
+    # A value is plain if it and all it is made of were copied as they are.
+    plain: set[Value] = set()
     emit = fresh.emit
     rules = fresh.rules
     for v in values:
@@ -58,28 +61,24 @@ def copy_values(fresh: Graph, values: Sequence[Value], handlers: Mapping[Any, Ha
             fresh.cursor = spans.get(i)
         if calls:
             fresh.call = calls.get(i, "")
-        operands = tuple([mapping[o.index] for o in v.operands])
+        old = v.operands
+        operands = tuple([mapping[o.index] for o in old])
         if op in handlers:
             fresh.rules = rules
-            made = handlers[op](fresh, v, operands)
-        elif settled:
-            same = True
-            for o in v.operands:
-                if o.index not in plain:
-                    same = False
-                    break
-            fresh.rules = None if same else rules
-            made = emit(op, operands, v.attrs, v.type)
-            if made.op is op and len(made.operands) == len(operands) and all(map(is_, made.operands, operands)):
-                plain.add(i)
+            mapping[i] = handlers[op](fresh, v, operands)
+        elif not settled:
+            mapping[i] = emit(op, operands, v.attrs, v.type)
         else:
-            made = emit(op, operands, v.attrs, v.type)
-        mapping[i] = made
-        if i in literals:
-            fresh.literals.setdefault(made.index, literals[i])
-        if i in casts:
-            fresh.casts.setdefault(made.index, casts[i])
+            same = plain.issuperset(old)
+            fresh.rules = None if same else rules
+            made = mapping[i] = emit(op, operands, v.attrs, v.type)
+            if same or (made.op is op and all([a is b for a, b in zip(made.operands, operands, strict=False)])):
+                plain.add(v)
     fresh.cursor = None
     fresh.call = ""
     fresh.rules = rules
+    for table, other in ((fresh.literals, source.literals), (fresh.casts, source.casts)):
+        for i, text in other.items():
+            if i in mapping:
+                table.setdefault(mapping[i].index, text)
     return mapping

@@ -1,27 +1,59 @@
-"""Stabilising: forms that lose accuracy or overflow, rewritten before anything is differentiated, so that their gradients are stable too."""
+"""Stabilising: forms that lose accuracy or overflow, rewritten before anything is differentiated, so that their gradients are stable too.
+
+A rule fires when a value is emitted, on the form that it stands for, and gives a value that is equal in exact arithmetic: `log(1 + exp(x))` is `softplus(x)`, whose gradient is
+`sigmoid(x)` and not inf / inf. Where the form itself is singular and the limit is not (`x * log(x)` at 0, the norm of a vector at 0) it gives the limit.
+
+>>> from dfg.ops.base import OPS
+>>> sorted(rule.__name__ for rule in STABLE.always[OPS["sqrt"]])
+['root_of_square', 'root_of_squares']
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from dfg.ir import Graph, Rules, Subgraph, Value, seal
-from dfg.ops.base import OPS
+from dfg.ir import Graph, Rule, Rules, Subgraph, Value, seal
+from dfg.ops.base import OPS, const_scalar
 from dfg.passes.rebuild import copy_values, rebuild
 
 STABLE: Final = Rules()
 """The rules of each op."""
+TELLING: Final[set[Any]] = set()
+"""A graph without any of these ops has no form that a rule is for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stabilise:
-    """Apply `STABLE` everywhere, in bodies too."""
+    """Apply `STABLE` everywhere, in bodies too. Under another policy at kinks than our own nothing is rewritten: what others give there comes from the forms as they stand."""
+
+    kinks: str = "dfg"
 
     def run(self, graph: Graph) -> Graph:
-        if not STABLE.always:
+        if not STABLE.always or self.kinks != "dfg" or not _any_rule(graph):
             return graph
-        fresh, _ = rebuild(graph, STABLE, {op: _body for op in OPS.values() if any(a.kind == "body" for a in op.attrs)})
-        return fresh
+        changed: list[bool] = []
+
+        def in_bodies(g: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
+            made = _body(g, v, operands)
+            changed.append(made.attrs != v.attrs)
+            return made
+
+        fresh, _ = rebuild(graph, STABLE, {op: in_bodies for op in OPS.values() if any(a.kind == "body" for a in op.attrs)})
+        return fresh if fresh.fired or any(changed) else graph
+
+
+def _any_rule(graph: Graph) -> bool:
+    """Whether a form may stand in a graph: if none of its telling ops does, it need not be copied."""
+    pending = [graph]
+    while pending:
+        for v in pending.pop().values:
+            if v.op in TELLING:
+                return True
+            if v.attrs:
+                pending.extend([a.graph for a in v.attrs if isinstance(a, Subgraph)])
+    return False
 
 
 def _body(g: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
@@ -34,3 +66,227 @@ def _stable_subgraph(body: Subgraph) -> Subgraph:
     mapping = copy_values(inner, body.graph.values, {op: _body for op in OPS.values() if any(a.kind == "body" for a in op.attrs)})
     sealed, _ = seal(inner, [mapping[i.index] for i in body.inputs], [mapping[o.index] for o in body.outputs])
     return sealed
+
+
+def stable(name: str, of: Sequence[str] = ()) -> Callable[[Rule], Rule]:
+    """Register a rule for an op. `of`: where the op itself is a common one, ops of which one stands in every form that the rule is for."""
+
+    def register(f: Rule) -> Rule:
+        STABLE.always.setdefault(OPS[name], []).append(f)
+        TELLING.update(OPS[n] for n in of or (name,))
+        return f
+
+    return register
+
+
+def _either(v: Value, number: float) -> Value | None:
+    """The other operand of a sum or product with a constant number."""
+    a, b = v.operands
+    if const_scalar(a) == number:
+        return b
+    return a if const_scalar(b) == number else None
+
+
+def _is(v: Value, name: str) -> bool:
+    return bool(v.op.name == name)
+
+
+# --- logarithms ----------------------------------------------------------------------------------------------------------------------
+
+
+@stable("log")
+def log_of_exp(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """log(exp(x)) = x."""
+    x = operands[0]
+    return x.operands[0] if _is(x, "exp") else None
+
+
+@stable("log")
+def log_of_spread(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """The logarithm of what is only repeated or reshaped is taken before, where its form shows."""
+    x = operands[0]
+    if (_is(x, "broadcast") or _is(x, "reshape")) and const_scalar(x) is None:
+        source = x.operands[0]
+        if _telling(source):
+            return g.emit(x.op, (OPS["log"](source),), x.attrs)
+    return None
+
+
+def _telling(v: Value) -> bool:
+    """Whether the logarithm of a value has a stable form."""
+    while _is(v, "broadcast") or _is(v, "reshape"):
+        v = v.operands[0]
+    if _is(v, "sum"):
+        v = v.operands[0]
+    return v.op.name in ("exp", "softmax", "sigmoid", "ndtr")
+
+
+@stable("log")
+def log_of_sum(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """log(sum(exp(x))) = logsumexp(x)."""
+    x = operands[0]
+    if _is(x, "sum") and _is(x.operands[0], "exp"):
+        return OPS["logsumexp"](x.operands[0].operands[0], axes=x.attrs[0])
+    return None
+
+
+@stable("log")
+def log_of_quotient(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """log(exp(x) / s) = x - log(s), hence log(softmax(x)) = x - logsumexp(x)."""
+    x = operands[0]
+    if _is(x, "divide") and _is(x.operands[0], "exp") and _telling(x.operands[1]):
+        return x.operands[0].operands[0] - OPS["log"](x.operands[1])
+    return None
+
+
+@stable("log")
+def log_of_one_plus(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """log(1 + exp(x)) = softplus(x); log(exp(x) + exp(y)) = logaddexp(x, y); log(1 + x) = log1p(x); log(1 - x) = log1p(-x)."""
+    x = operands[0]
+    if _is(x, "add"):
+        a, b = x.operands
+        if _is(a, "exp") and _is(b, "exp"):
+            return OPS["logaddexp"](a.operands[0], b.operands[0])
+        rest = _either(x, 1)
+        return None if rest is None else OPS["log1p"](rest)
+    if _is(x, "subtract") and const_scalar(x.operands[0]) == 1:
+        return OPS["log1p"](-x.operands[1])
+    return None
+
+
+@stable("log1p")
+def log1p_of(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """log1p(exp(x)) = softplus(x); log1p(-sigmoid(x)) = -softplus(x); log1p(expm1(x)) = x."""
+    x = operands[0]
+    if _is(x, "exp"):
+        return OPS["softplus"](x.operands[0])
+    if _is(x, "expm1"):
+        return x.operands[0]
+    if _is(x, "negative") and _is(x.operands[0], "sigmoid"):
+        return -OPS["softplus"](x.operands[0].operands[0])
+    return None
+
+
+@stable("log")
+def log_of_distribution(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """log(sigmoid(x)) = -softplus(-x); log(ndtr(x)) = log_ndtr(x)."""
+    x = operands[0]
+    if _is(x, "sigmoid"):
+        return -OPS["softplus"](-x.operands[0])
+    return OPS["log_ndtr"](x.operands[0]) if _is(x, "ndtr") else None
+
+
+# --- products and powers ---------------------------------------------------------------------------------------------------------------
+
+
+@stable("multiply", of=["log"])
+def times_own_log(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """x * log(x) = xlogy(x, x), which is 0 at 0; also of -x and of c x."""
+    for x, y in (operands, operands[::-1]):
+        if not _is(y, "log"):
+            continue
+        inner = y.operands[0]
+        if x is inner:
+            return OPS["xlogy"](x, x)
+        if _is(x, "negative") and x.operands[0] is inner:
+            return -OPS["xlogy"](inner, inner)
+        if _is(x, "multiply"):
+            for c, z in (x.operands, x.operands[::-1]):
+                if z is inner and const_scalar(c) is not None:
+                    return c * OPS["xlogy"](inner, inner)
+    return None
+
+
+def _squared_norm(v: Value) -> Value | None:
+    """The sum of squares whose root a value is, through reshapes and repetitions."""
+    around: list[Value] = []
+    while v.op.name in ("reshape", "broadcast"):
+        around.append(v)
+        v = v.operands[0]
+    if not _is(v, "vector_norm"):
+        return None
+    x = v.operands[0]
+    made = OPS["sum"](x * x, axes=v.attrs[0])
+    for w in reversed(around):
+        made = v.graph.emit(w.op, (made,), w.attrs)
+    return made
+
+
+@stable("multiply", of=["vector_norm", "sqrt", "power"])
+def norm_times_itself(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """norm(x) * norm(x) = sum(x * x)."""
+    a, b = operands
+    return _squared_norm(a) if a is b else None
+
+
+@stable("power")
+def norm_squared(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """norm(x) ** 2 = sum(x * x)."""
+    return _squared_norm(operands[0]) if const_scalar(operands[1]) == 2 else None
+
+
+@stable("power")
+def power_of_half(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """x ** 0.5 = sqrt(x), where that is a square or a sum of squares."""
+    x, p = operands
+    if const_scalar(p) == 0.5 and (_square_of(x) is not None or (_is(x, "sum") and _square_of(x.operands[0]) is not None)):
+        return OPS["sqrt"](x)
+    return None
+
+
+def _square_of(v: Value) -> Value | None:
+    """x, of x * x or x ** 2."""
+    if not v.dtype.floating:
+        return None
+    if _is(v, "multiply") and v.operands[0] is v.operands[1]:
+        return v.operands[0]
+    if _is(v, "power") and const_scalar(v.operands[1]) == 2:
+        return v.operands[0]
+    return None
+
+
+@stable("sqrt")
+def root_of_square(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """sqrt(x * x) = |x|."""
+    x = _square_of(operands[0])
+    return None if x is None else OPS["abs"](x)
+
+
+@stable("sqrt")
+def root_of_squares(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """sqrt(sum(x * x)) = norm(x); sqrt(x * x + y * y) = hypot(x, y)."""
+    v = operands[0]
+    if _is(v, "sum") and (x := _square_of(v.operands[0])) is not None:
+        return OPS["vector_norm"](x, axes=v.attrs[0])
+    if _is(v, "add") and (a := _square_of(v.operands[0])) is not None and (b := _square_of(v.operands[1])) is not None:
+        return OPS["hypot"](a, b)
+    return None
+
+
+# --- exponentials ----------------------------------------------------------------------------------------------------------------------
+
+
+@stable("subtract", of=["exp"])
+def exp_less_one(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """exp(x) - 1 = expm1(x); 1 - exp(x) = -expm1(x)."""
+    a, b = operands
+    if _is(a, "exp") and const_scalar(b) == 1:
+        return OPS["expm1"](a.operands[0])
+    if _is(b, "exp") and const_scalar(a) == 1:
+        return -OPS["expm1"](b.operands[0])
+    return None
+
+
+@stable("divide", of=["exp"])
+def logistic(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """1 / (1 + exp(x)) = sigmoid(-x); exp(x) / (1 + exp(x)) = sigmoid(x)."""
+    a, b = operands
+    if not _is(b, "add"):
+        return None
+    rest = _either(b, 1)
+    if rest is None or not _is(rest, "exp"):
+        return None
+    x = rest.operands[0]
+    if const_scalar(a) == 1:
+        return OPS["sigmoid"](x.operands[0] if _is(x, "negative") else -x)
+    return OPS["sigmoid"](x) if a is rest else None

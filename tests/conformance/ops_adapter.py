@@ -13,13 +13,13 @@ import numpy as np
 
 import dfg.ops.functions  # noqa: F401 - fills the table of functions
 from dfg.api import compile as compile_program
-from dfg.dims import Facts
+from dfg.dims import DimLike, Facts
 from dfg.ir import Graph, Value
 from dfg.ops.base import OPS
 from dfg.ops.calculus import emit_vjp
 from dfg.ops.indexing import ELLIPSIS, NEWAXIS, Window, getitem, put
 from dfg.ops.surface import FUNCTIONS, Literal, Surface, call
-from dfg.types import TensorType, from_numpy
+from dfg.types import BOOL, TensorType, from_numpy
 
 TABLE: dict[str, Callable[..., Any]] = {}
 
@@ -166,7 +166,8 @@ def clip(c: Case, x: Value, lo: Any = None, hi: Any = None) -> Value:
 
 @op("sum", "mean", "max", "min", "any", "all", "nansum", "prod", "logsumexp", "argmax", "argmin")
 def reduction(c: Case, x: Value, axis: Any = None, keepdims: bool = False, *, name: str) -> Value:
-    return getattr(c, name)(x, axis=over(axis, x), keepdims=keepdims)
+    # Of these two the corpus's source reduces over no axis where the list is empty.
+    return getattr(c, name)(x, axis=() if axis == [] and x.rank and name in ("prod", "logsumexp") else over(axis, x), keepdims=keepdims)
 
 
 @op("count_nonzero")
@@ -192,8 +193,9 @@ def matrix_norm(c: Case, x: Value, ord: Any = "fro", keepdims: bool = False) -> 
 @op("cumsum", "cumprod", "logcumsumexp", "cummax")
 def cumulative(c: Case, x: Value, axis: int, *, name: str) -> Value:
     f = c.first(name, {"cumsum": "cumulative_sum", "cumprod": "cumulative_prod"}.get(name, name))
-    made = f(x, axis=axis) if x.rank else c.reshape(f(c.reshape(x, [1]), axis=0), [])
-    return made[0] if isinstance(made, tuple) else made
+    made = f(x if x.rank else c.reshape(x, [1]), axis=axis if x.rank else 0)
+    made = made[0] if isinstance(made, tuple) else made
+    return made if x.rank else c.reshape(made, [])
 
 
 @op("diff")
@@ -208,7 +210,7 @@ def trapezoid(c: Case, y: Value, x: Any = None, axis: int = -1, dx: float = 1.0)
 
 @op("quantile")
 def quantile(c: Case, x: Value, q: Any, axis: Any = None, keepdims: bool = False, interpolation: str = "linear") -> Value:
-    return c.quantile(x, q, axis=over(axis, x), keepdims=keepdims, method=interpolation)
+    return c.quantile(x, Literal.of(np.asarray(q)) if isinstance(q, list) else q, axis=over(axis, x), keepdims=keepdims, method=interpolation)
 
 
 @op("median_lower")
@@ -339,7 +341,7 @@ def solve_triangular(c: Case, x: Value, b: Value, upper: bool, left: bool = True
 
 @op("cholesky_solve")
 def cholesky_solve(c: Case, b: Value, x: Value, upper: bool = False) -> Value:
-    return c.cholesky_solve(x, b, upper=upper)
+    return c.cholesky_solve(b, x, upper=upper)
 
 
 @op("lstsq")
@@ -622,8 +624,6 @@ def cosine_similarity(c: Case, x: Value, y: Value, axis: int = 1, eps: float = 1
 
 # --- running -------------------------------------------------------------------------------------------------------------------------------
 
-from dfg.types import BOOL  # noqa: E402
-
 POSITIONAL = ("x", "y", "z", "w")
 NAMED_BY_TABLE = {
     "logical_and", "logical_or", "logical_xor", "sum", "mean", "max", "min", "any", "all", "nansum", "prod", "logsumexp", "argmax", "argmin", "var", "std",
@@ -639,21 +639,23 @@ def run(
     cots: dict[int, np.ndarray] | None,
     wrt: Sequence[str],
     hv: dict[str, np.ndarray] | None,
+    size: Callable[[int], DimLike] = lambda n: n,
 ) -> dict[str, Any]:
-    """Outputs, gradients and Hessian-vector products of one case."""
+    """Outputs, gradients and Hessian-vector products of one case. `size` gives the declared size of an axis: a number, or a named one."""
     if op not in TABLE:
         raise NotImplementedError(op)
     c = Case()
     feeds: dict[str, np.ndarray] = {}
     leaves: dict[str, Value] = {}
 
-    def leaf(name: str, array: Any) -> Value:
+    def leaf(name: str, array: Any, like: Value | None = None) -> Value:
         made = np.ascontiguousarray(array).reshape(np.shape(array))
         d = from_numpy(made.dtype)
         assert d is not None
         label = name.replace(".", "_")
         feeds[label] = made
-        leaves[name] = c.graph.emit(OPS["input"], (), (label, TensorType(d, made.shape)))
+        declared = TensorType(d, tuple(size(n) for n in made.shape)) if like is None else like.type
+        leaves[name] = c.graph.emit(OPS["input"], (), (label, declared))
         return leaves[name]
 
     given: dict[str, Any] = {}
@@ -684,11 +686,11 @@ def run(
     targets = [leaves[n] for n in wrt]
     grads: list[Value] = []
     if cots is not None and targets:
-        parts = [emit_vjp(outs[i], leaf(f"cot{i}", ct), targets) for i, ct in cots.items()]
+        parts = [emit_vjp(outs[i], leaf(f"cot{i}", ct, outs[i]), targets) for i, ct in cots.items()]
         grads = [sum_of(c, column) for column in zip(*parts, strict=True)]
         wanted |= {f"grad{n}": v for n, v in enumerate(grads)}
     if hv is not None and targets:
-        rows = [emit_vjp(grads[n], leaf(f"v{n}", hv[name]), targets) for n, name in enumerate(wrt)]
+        rows = [emit_vjp(grads[n], leaf(f"v{n}", hv[name], grads[n]), targets) for n, name in enumerate(wrt)]
         wanted |= {f"hv{n}": sum_of(c, column) for n, column in enumerate(zip(*rows, strict=True))}
     fn = compile_program(wanted)
     made_arrays = fn(**{k: v for k, v in feeds.items() if k in fn.inputs})

@@ -129,6 +129,8 @@ def test_acceptance_programs(path: Path) -> None:
             more, _ = feed(again, 0, special=False, sizes=sizes)
             a, b = outcome(graph, arrays, sizes), outcome(again, {**more, **arrays}, sizes)
             assert agree(a, b, 1e-4), text
+            if not isinstance(a, str):
+                break  # a size that the program takes
 
 
 # --- the form ----------------------------------------------------------------------------------------------------------------------

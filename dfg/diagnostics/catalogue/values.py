@@ -150,4 +150,15 @@ CODES: dict[str, Code] = {
         output y = x * f64(k)
         """,
     ),
+    "test-failed": shown(
+        "a test of the file that does not hold",
+        """`dfg test` computed both sides and they differ, a condition is not true everywhere, a gradient does not agree with differences, or an
+        error that was expected did not come. The message gives the first place and how many there are.""",
+        """
+        test "a sum" { sum([1, 2]) == 4 }
+        """,
+        """
+        test "a sum" { sum([1, 2]) == 3 }
+        """,
+    ),
 }

@@ -120,6 +120,10 @@ class Frame:
     path: str
 
 
+FOLLOWING = frozenset({"unknown-name", "unknown-op", "dim-unbound", "use-before-binding", "unknown-field"})
+"""What follows from a statement that is not there."""
+
+
 @dataclass(slots=True)
 class Lowering:
     """The lowering of one program."""
@@ -143,9 +147,13 @@ class Lowering:
     params: dict[str, Thing] = field(default_factory=dict)
     later_params: dict[str, s.Name] = field(default_factory=dict)
     prelude: dict[str, Any] | None = None
+    named_axes: dict[tuple[int, str], int] = field(default_factory=dict)
+    """Which axis a dim's name meant, by the place of the name and the path of calls."""
     parsed: dict[int, tuple[s.File, tuple[Any, ...]]] = field(default_factory=dict)
     """The trees of used files, by the identity of their sources."""
     file: s.File | None = None
+    refused: frozenset[str] = frozenset()
+    """Words of statements with a syntax error: what they would have bound is not missed."""
     quiet: int = 0
     """Above 0 while something is lowered only to learn its type: nothing is told."""
 
@@ -247,6 +255,8 @@ class Lowering:
         self, code: str, message: str, span: Span | None, labels: Sequence[Label] = (), help: str | None = None, fix: Fix | None = None
     ) -> None:
         if self.quiet:
+            return
+        if code in FOLLOWING and span is not None and span.text in self.refused:
             return
         for old in self.sink.items:
             if old.code == code and old.span == span and (old.severity == "error"):

@@ -7,6 +7,7 @@ no size changes its form later. Constants may stand in types, so they are evalua
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,9 +99,25 @@ def lower(file: s.File, sink: Sink, load: Loader | None = None) -> Lowered:
     if is_exact(file):
         return lower_exact(file, sink, None if load is None else lambda where: load.array(where, file.source))
     lo = Lowering(sink, StdLoader() if load is None else load)
+    if sink.errors:
+        file, lo.refused = without_refused(file, sink)
     lo.file = file
     with uncollected():
         return lo.drive(lower_file(lo, file))
+
+
+def without_refused(file: s.File, sink: Sink) -> tuple[s.File, frozenset[str]]:
+    """The statements that the parser had nothing against, and the words of the others: so the rest of a file is checked in the same run."""
+    places = [d.span.start for d in sink.errors if d.span is not None and d.span.source is file.source]
+    kept = [t for t in file.statements if not any(t.start <= place <= t.stop for place in places)]
+    text = file.source.text
+    parts, at = [], 0
+    for t in sorted(kept, key=lambda t: t.start):
+        parts.append(text[at : t.start])
+        at = max(at, t.stop)
+    parts.append(text[at:])
+    words = frozenset(re.findall(r"[^\W\d]\w*", "\n".join(parts)))
+    return s.File(file.source, file.start, file.stop, tuple(kept), file.comments), words
 
 
 def load_text(text: str, name: str = "<string>", load: Loader | None = None) -> Lowered:

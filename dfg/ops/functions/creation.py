@@ -157,7 +157,7 @@ def linspace(cx: Surface, start: Arg, stop: Arg, num: Size = 50, dtype: DTypeArg
 def logspace(cx: Surface, start: Arg, stop: Arg, num: Size = 50, base: Arg = 10.0, dtype: DTypeArg = None, endpoint: Flag = True) -> Value:
     """Powers of a base whose exponents are at equal distances."""
     exponents = linspace(cx, start, stop, num, None, endpoint)
-    made = cx.elementwise("power", (cx.value(base), exponents), True)
+    made = cx.elementwise("power", (base if isinstance(base, Value | Literal) else Literal.of(base), exponents), True)
     d = dtype_of(dtype, "logspace")
     return made if d is None else emit_cast(made, d)
 

@@ -28,6 +28,11 @@ def operand(cx: Surface, x: Any) -> Any:
     return x
 
 
+def made(cx: Surface, name: str, args: list[Any], kwargs: dict[str, Any] | None = None) -> Value:
+    """What a surface function of one result gives."""
+    return cx.value(call(cx, name, args, kwargs))
+
+
 class Expr:
     """An operand with operators."""
 

@@ -169,3 +169,4 @@ def one_hot(cx: Surface, x: Arg, num_classes: Size, dtype: DTypeArg = None) -> V
     places = broadcast_along(counts(cx, shape[-1]), shape, (i.rank,))
     hit = OPS["equal"](broadcast_along(i, shape, tuple(range(i.rank))), places)
     return emit_cast(hit, dtype_of(dtype, "one_hot") or I64)
+

@@ -207,7 +207,7 @@ _extreme_of("minimum", "The smaller of two, elementwise; of NaN and a number the
 
 @function("clip", "clamp")
 def clip(cx: Surface, x: Arg, min: OptionalArg = None, max: OptionalArg = None) -> Value:
-    """x raised to `min` and lowered to `max`, elementwise and broadcast; a bound may be left out. At a bound the gradient is that of x."""
+    """x raised to `min` and lowered to `max`, elementwise and broadcast; a bound may be left out. At a bound the gradient is 0."""
     v = _numeric(cx, x, "clip")
     if min is None and max is None:
         return v
@@ -225,7 +225,7 @@ def clip(cx: Surface, x: Arg, min: OptionalArg = None, max: OptionalArg = None) 
 def heaviside(cx: Surface, x: Arg, h0: Arg) -> Value:
     """0 where x is negative, 1 where it is positive, `h0` where it is 0, elementwise."""
     a, b = Expr.floating(cx, x, h0, name="heaviside")
-    step = a.call("isnan").where(a, (a < 0).where(0.0, 1.0))
+    step = a.call("isnan").where(a, (a > 0).call("astype", a.dtype))
     return a.eq(0).where(b, step).v
 
 

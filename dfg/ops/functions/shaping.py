@@ -11,7 +11,7 @@ from dfg.dims import DimLike
 from dfg.ir import InferError, Value
 from dfg.ops.base import OPS, make_constant
 from dfg.ops.functions.common import count_of
-from dfg.ops.functions.expr import Expr
+from dfg.ops.functions.expr import Expr, made
 from dfg.ops.movement import broadcast_along, emit_permute, emit_reshape, size_product
 from dfg.ops.surface import (
     Arg,
@@ -23,7 +23,6 @@ from dfg.ops.surface import (
     Surface,
     Word,
     axis_number,
-    call,
     function,
     plain,
     shape_of,
@@ -58,6 +57,7 @@ def take_axis(v: Value, rows: Value, axis: int) -> Value:
 
 
 def counts(cx: Surface, size: DimLike) -> Value:
+    """The numbers from 0 below a size."""
     return cx.graph.emit(OPS["iota"], (), (size, I64))
 
 
@@ -78,13 +78,13 @@ def _promoted(cx: Surface, arrays: Args, name: str) -> list[Value]:
 def hstack(cx: Surface, arrays: Args) -> Value:
     """The tensors joined along axis 1, vectors along axis 0."""
     values = [at_least_rank(cx, v, 1) for v in _promoted(cx, arrays, "hstack")]
-    return call(cx, "concat", [values], {"axis": 0 if values[0].rank == 1 else 1})
+    return made(cx, "concat", [values], {"axis": 0 if values[0].rank == 1 else 1})
 
 
 @function("vstack")
 def vstack(cx: Surface, arrays: Args) -> Value:
     """The tensors joined along axis 0, vectors as rows."""
-    return call(cx, "concat", [[at_least_rank(cx, v, 2) for v in _promoted(cx, arrays, "vstack")]], {"axis": 0})
+    return made(cx, "concat", [[at_least_rank(cx, v, 2) for v in _promoted(cx, arrays, "vstack")]], {"axis": 0})
 
 
 @function("dstack")
@@ -94,7 +94,7 @@ def dstack(cx: Surface, arrays: Args) -> Value:
     for v in _promoted(cx, arrays, "dstack"):
         v = at_least_rank(cx, v, 2)
         values.append(emit_reshape(v, (*v.shape, 1)) if v.rank == 2 else v)
-    return call(cx, "concat", [values], {"axis": 2})
+    return made(cx, "concat", [values], {"axis": 2})
 
 
 @function("column_stack")
@@ -104,7 +104,7 @@ def column_stack(cx: Surface, arrays: Args) -> Value:
     for v in _promoted(cx, arrays, "column_stack"):
         v = at_least_rank(cx, v, 1)
         values.append(emit_reshape(v, (*v.shape, 1)) if v.rank == 1 else v)
-    return call(cx, "concat", [values], {"axis": 1})
+    return made(cx, "concat", [values], {"axis": 1})
 
 
 # --- splitting -----------------------------------------------------------------------------------------------------------------------
@@ -284,13 +284,13 @@ def rot90(cx: Surface, x: Arg, k: Static = 1, axes: Static = (0, 1)) -> Value:
 @function("fliplr")
 def fliplr(cx: Surface, x: Arg) -> Value:
     """Axis 1 in reverse order."""
-    return call(cx, "flip", [cx.value(x)], {"axis": 1})
+    return made(cx, "flip", [cx.value(x)], {"axis": 1})
 
 
 @function("flipud")
 def flipud(cx: Surface, x: Arg) -> Value:
     """Axis 0 in reverse order."""
-    return call(cx, "flip", [cx.value(x)], {"axis": 0})
+    return made(cx, "flip", [cx.value(x)], {"axis": 0})
 
 
 @function("atleast_1d")

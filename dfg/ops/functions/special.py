@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from dfg.dims import Dim
 from dfg.ir import Value
 from dfg.ops.base import OPS
-from dfg.ops.functions.common import declare_binary, declare_unary
+from dfg.ops.functions.common import declare_binary, declare_unary, dim_value
 from dfg.ops.functions.expr import Expr
 from dfg.ops.functions.mathematics import whole_order
 from dfg.ops.surface import Arg, Static, Surface, function
@@ -42,6 +43,11 @@ def beta(cx: Surface, a: Arg, b: Arg) -> Value:
 def multigammaln(cx: Surface, a: Arg, d: Static) -> Value:
     """Logarithm of the multivariate gamma function of dimension d, elementwise."""
     (e,) = Expr.floating(cx, a, name="multigammaln")
+    if isinstance(d, Dim):  # a named size: the sum over i = 0 .. d - 1 is one over an axis
+        steps = Expr(cx, cx.graph.emit(OPS["iota"], (), (d, e.dtype)))
+        lanes = e.reshape(*e.shape, 1) - steps / 2
+        size = Expr(cx, dim_value(cx, d, e.dtype))
+        return (lanes.call("gammaln").sum(-1) + size * (size - 1) / 4 * math.log(math.pi)).v
     p = whole_order(d, "multigammaln", "d", 1)
     total = e.call("gammaln")
     for i in range(1, p):
@@ -65,7 +71,7 @@ _declare_incomplete("gammaincc")
 def _declare_bessel(name: str, op: str, n: int) -> None:
     def f(cx: Surface, x: Arg) -> Value:
         (e,) = Expr.floating(cx, x, name=name)
-        return OPS[op](e.v, n=n)
+        return OPS[op](e.v, v=n)
 
     f.__doc__ = f"Modified Bessel function of the first kind of order {n}{', times exp(-|x|)' if op == 'ive' else ''}, elementwise."
     function(name)(f)
@@ -74,7 +80,7 @@ def _declare_bessel(name: str, op: str, n: int) -> None:
 def _declare_order(name: str) -> None:
     def f(cx: Surface, v: Static, z: Arg) -> Value:
         (e,) = Expr.floating(cx, z, name=name)
-        return OPS[name](e.v, n=whole_order(v, name, "v"))
+        return OPS[name](e.v, v=whole_order(v, name, "v"))
 
     f.__doc__ = OPS[name].doc
     function(name)(f)
