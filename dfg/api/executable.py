@@ -55,10 +55,12 @@ def compile(
     for what, limit in (("threads", threads), ("memory_budget", memory_budget)):
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
             raise UserError(error("bad-argument", f"`{what}` is a whole number above 0, not {limit!r}"))
+    from dfg.frontend.parser import uncollected
     from dfg.passes.planner import compile_plan
 
-    plan = compile_plan(made.stage("clean", kinks), outputs, update, made.hints)
-    made_runtime = runtime(plan, tuple(made.inputs))
+    with uncollected():
+        plan = compile_plan(made.stage("clean", kinks), outputs, update, made.hints)
+        made_runtime = runtime(plan, tuple(made.inputs))
     if memory_budget is not None:
         made_runtime.memory_budget = memory_budget
     return Executable(made, plan, made_runtime)

@@ -65,6 +65,9 @@ class Code:
             dims = {d: None for c in (*self.calls, *([self.commit] if self.commit else [])) for d in c.dims}
             self.dims = list(dims)
             self._values = compile_dims(self.dims)
+            moving = {a.index for a in plan.arrays if a.scope != STATIC}
+            self.fixed = [c.made < 0 and moving.isdisjoint(c.arrays) for c in self.calls]
+            """Which calls have the same arrays in every run."""
         self.io = [f.array for f in (*plan.inputs, *plan.outputs)]
 
     def bind(self, arrays: list[Any], sizes: Mapping[str, int], uninterrupted: Callable[[Sequence[Any]], Callable[[], Any]]) -> Callable[..., None]:
@@ -81,13 +84,13 @@ class Code:
         values = dict(zip(self.dims, self._values(sizes), strict=True))
         env = arrays
 
-        def bound(c: Call) -> Callable[[], Any]:
-            more = [values[d] for d in c.dims]
-            if c.made < 0 and all([plan.arrays[a].scope == STATIC for a in c.arrays]):
+        def bound(c: Call, fixed: bool) -> Callable[[], Any]:
+            more = [values[d] for d in c.dims] if c.dims else ()
+            if fixed:
                 return partial(c.function, *[env[a] for a in c.arrays], *more)
             return partial(_late, env, c.function, c.arrays, more, c.made)
 
-        steps = [bound(c) for c in self.calls]
+        steps = list(map(bound, self.calls, self.fixed))
         commit = self.commit
         ready: Callable[[], Any] | None = None
 

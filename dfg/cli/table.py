@@ -21,6 +21,8 @@ INLINE = 16
 """An array with more elements is summarised."""
 GRID, GRID_WIDTH = 100, 110
 """A matrix of at most so many elements is written out in rows, if they are no wider than this."""
+LINE = 60
+"""A matrix whose line is longer is written in rows."""
 SHOWN = 4
 """Elements of it that are shown."""
 
@@ -44,7 +46,8 @@ def table(outputs: Mapping[str, np.ndarray], precision: int) -> str:
 def text(array: np.ndarray, precision: int) -> str:
     """The elements, or the first of them with what is worth knowing of all."""
     if array.size <= INLINE:
-        return _nested([number(x, precision) for x in array.reshape(-1)], array.shape)
+        line = _nested([number(x, precision) for x in array.reshape(-1)], array.shape)
+        return line if len(line) <= LINE or array.ndim != 2 else _rows(array, precision) or line
     if array.ndim == 2 and array.size <= GRID and (rows := _rows(array, precision)):
         return rows
     flat = array.reshape(-1)

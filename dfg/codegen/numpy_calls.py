@@ -76,12 +76,12 @@ def calls_of(plan: Plan, owners: dict[str, list[Step | None]], more: dict[str, A
     for s in plan.steps:
         if s.kernel == "op" and isinstance(s.op.into, str) and not s.attrs:
             # Most steps: their text depends only on which operands are one array, so it need not be rendered again.
-            key = (s.op, tuple([(*s.operands, *s.outs).index(o) for o in (*s.operands, *s.outs)]))
+            every = s.operands + s.outs
+            key = (s.op, -1 if len({*every}) == len(every) else tuple([every.index(o) for o in every]))
             known = shapes.get(key)
             if known is not None:
                 f, picks = known
-                every = (*s.operands, *s.outs)
-                result.append(Call(f, [every[k] for k in picks], (), -1, s))
+                result.append(Call(f, every if picks is None else [every[k] for k in picks], (), -1, s))
                 continue
         else:
             key = None
@@ -89,8 +89,8 @@ def calls_of(plan: Plan, owners: dict[str, list[Step | None]], more: dict[str, A
         if call is None:
             continue
         if key is not None:
-            every = (*s.operands, *s.outs)
-            shapes[key] = (call.function, [every.index(a) for a in call.arrays])
+            every = s.operands + s.outs
+            shapes[key] = (call.function, None if call.arrays == every else [every.index(a) for a in call.arrays])
         result.append(call)
     return result
 

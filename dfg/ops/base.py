@@ -75,12 +75,18 @@ class Reject:
 class RuleContext:
     """What a vjp rule may ask: which operands are wanted, the policy at kinks, and (loops) how to differentiate a body."""
 
-    __slots__ = ("driver", "kinks", "need")
+    __slots__ = ("driver", "kinks", "live", "need")
 
     def __init__(self, need: Sequence[bool], kinks: str = "dfg", driver: Any = None) -> None:
         self.need = need
         self.kinks = kinks
         self.driver = driver
+        self.live: Value | None = None
+        """Which lanes of the result reach the loss; None means all."""
+
+    def result(self, y: Value) -> Value:
+        """The result with 0 in its dead lanes, for rules that sum over products with it: there it may hold anything."""
+        return y if self.live is None else OPS["where"](self.live, y, full_like(y, 0))
 
 
 VjpRule = Callable[[RuleContext, Any, Value], Sequence[Value | None]]

@@ -89,7 +89,7 @@ def _solve_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...])
 
 def _solve_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
     w = solve(transpose_last(y.operands[0]), ct)
-    return [-matmul_last(w, transpose_last(y)) if cx.need[0] else None, w if cx.need[1] else None]
+    return [-matmul_last(w, transpose_last(cx.result(y))) if cx.need[0] else None, w if cx.need[1] else None]
 
 
 def _batched(v: Value) -> Axes:

@@ -136,7 +136,7 @@ def _triangular_workspace(v: Value) -> DimLike:
 def _triangular_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
     lower, unit = y.attrs
     w = solve_triangular(transpose_last(y.operands[0]), ct, lower=not lower, unit_diagonal=unit)
-    of_matrix = keep_triangle(-matmul_last(w, transpose_last(y)), lower, strict=unit) if cx.need[0] else None
+    of_matrix = keep_triangle(-matmul_last(w, transpose_last(cx.result(y))), lower, strict=unit) if cx.need[0] else None
     return [of_matrix, w if cx.need[1] else None]
 
 

@@ -21,7 +21,7 @@ class Cleanup:
     def run(self, graph: Graph) -> Graph:
         cleaner = _Cleaner({op for op in OPS.values() if op.marker and (self.final or op is pin)})
         simplified = graph.rules is SIMPLIFY
-        if simplified and len(graph.live(graph.roots.values())) == len(graph) and not any(cleaner.changes(v) for v in graph.values):
+        if simplified and not cleaner.changes(graph) and len(graph.live(graph.roots.values())) == len(graph):
             return graph
         fresh, _ = rebuild(graph, SIMPLIFY, cleaner.handlers(), settled=simplified)
         return fresh
@@ -32,9 +32,10 @@ class _Cleaner:
         self.markers = markers
         self.moved: dict[int, dict[int, Value]] = {}
 
-    def changes(self, v: Value) -> bool:
+    def changes(self, graph: Graph) -> bool:
         """Whether a value is not copied as it is."""
-        return v.op in self.markers or any([type(a) is Subgraph and self._has_marker(a) for a in v.attrs])
+        markers = self.markers
+        return any(v.op in markers or (v.attrs and any([type(a) is Subgraph and self._has_marker(a) for a in v.attrs])) for v in graph.values)
 
     def handlers(self) -> dict[object, Handler]:
         loops: dict[object, Handler] = {op: self._loop for op in OPS.values() if any(a.kind == "body" for a in op.attrs)}

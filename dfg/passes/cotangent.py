@@ -224,6 +224,7 @@ class Pullback:
             )
             outs = rule(cx, calm, Value(v.graph, op, operands, v.attrs, v.type, v.index))
         else:
+            cx.live = pred
             outs = rule(cx, calm, v)
         return [None if o is None else Cot(o, p, p is None) for o, p in zip(outs, preds, strict=True)]
 

@@ -106,18 +106,12 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
     def field_of(name: str, v: Value, a: int) -> Field:
         return Field(name, v.type, a, graph.spans.get(v.index), a in b.relied)
 
-    used: set[str] = set()
-    for a in b.arrays:
-        for d in (*a.type.shape, *_dims(a.attrs)):
-            if isinstance(d, Dim):
-                used |= names(d)
-    for f in (*inputs.values(), *kept.values()):
-        for d in f[0].shape:
-            used |= names(d)
-    for v in live:
-        for part in v.type.items if isinstance(v.type, TupleType) else (v.type,):
-            used |= {n for d in part.shape for n in names(d)}
-        used |= {n for d in _dims(v.attrs) for n in names(d)}
+    # Many values, few types: what is looked at twice is one object.
+    typed: list[Any] = [*b.arrays, *[f[0] for f in (*inputs.values(), *kept.values())], *live]
+    types: dict[int, Any] = {id(x.type): x.type for x in typed}
+    dims = {d for t in types.values() for part in (t.items if isinstance(t, TupleType) else (t,)) for d in part.shape}
+    dims |= {d for x in typed if x.attrs for d in _dims(x.attrs)}
+    used: set[str] = {n for d in dims for n in names(d)}
     # What speaks of a size that nothing here has was needed by a value that this plan does not compute.
     needs = [need for need in graph.needs.values() if names(need.left) | names(need.right) <= used]
     return Plan(

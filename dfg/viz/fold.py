@@ -20,6 +20,8 @@ from dfg.viz.scene import LEAVES, Scene
 
 READABLE = 14
 """A large graph becomes about so many forward boxes: what one sees at a glance, whatever the limit would allow."""
+MIRROR = 8
+"""With more gradient boxes than this each forward box gets one gradient box beside it: the second column mirrors the first."""
 RECORD = 4
 """So many leaves of one record that the same boxes read become one box."""
 MERGE = 4
@@ -82,6 +84,7 @@ def fold(scene: Scene, shown: list[int], calls: bool, most: int) -> Folding:
     if calls:
         _calls(scene, folding, most)
         _records(scene, folding)
+        _mirror(scene, folding)
     else:
         for i in shown:
             path = scene.graph.calls.get(i, "")
@@ -104,10 +107,16 @@ def _expressions(scene: Scene, folding: Folding) -> None:
             readers[source].add(i)
     sizes: Counter[int] = Counter(folding.box.values())
     for i in sorted(folding.box, reverse=True):
-        if i not in scene.derived or i in scene.outputs or scene.names.get(i) or len(readers[i]) != 1 or words.bodies(scene.graph.values[i]):
+        if i not in scene.backward or i in scene.outputs or scene.names.get(i) or len(readers[i]) != 1 or words.bodies(scene.graph.values[i]):
             continue
         (reader,) = readers[i]
         root = folding.box[reader]
+        if i not in scene.derived:  # a step towards a new value
+            if reader in scene.outputs and reader not in scene.derived and not scene.graph.calls.get(i) and sizes[root] < MERGE:
+                folding.box[i] = root
+                sizes[root] += sizes.pop(i, 1)
+                folding.expressions.add(root)
+            continue
         if reader not in scene.derived or sizes[root] >= MERGE:
             continue
         if scene.partners.get(reader) != scene.partners.get(i) and origins[reader].primal not in scene.hidden:
@@ -136,9 +145,30 @@ def _calls(scene: Scene, folding: Folding, most: int) -> None:
             titles: dict[Hashable, str] = {}
             for key in set(keys.values()):
                 if isinstance(key, tuple):
-                    titles[key] = ("gradient of " if key[0] else "") + ".".join(str(part) for part in key[1:])
+                    # a function called on gradients, an optimiser say, is no gradient of that function
+                    of = "gradient of " if key[0] and any(i in scene.derived for i, found in keys.items() if found == key) else ""
+                    titles[key] = of + ".".join(str(part) for part in key[1:])
             folding.join_all(keys, titles)
             return
+
+
+def _mirror(scene: Scene, folding: Folding) -> None:
+    """Where the gradients are many, those beside one forward box become one box."""
+    if len({box for i, box in folding.box.items() if i in scene.backward}) <= MIRROR:
+        return
+    keys: dict[int, Hashable] = {}
+    titles: dict[Hashable, str] = {}
+    for i in sorted(folding.box, reverse=True):  # the root of an expression decides for it
+        partner = scene.partners.get(i)
+        if partner is None or partner not in folding.box or scene.graph.values[partner].op.name in LEAVES:
+            continue
+        if i in scene.derived and i not in scene.outputs and folding.box[i] not in folding.titles:
+            keys[folding.box[i]] = keys.get(folding.box[i], folding.box[partner])
+    for box in set(keys.values()):
+        if isinstance(box, int):
+            v = scene.graph.values[box]
+            titles[box] = f"gradient of {folding.titles.get(box) or scene.label(v) or words.symbol(v)}"
+    folding.join_all(keys, titles)
 
 
 def _records(scene: Scene, folding: Folding) -> None:
@@ -161,10 +191,12 @@ def _records(scene: Scene, folding: Folding) -> None:
             folding.join(members, record)
             if len(beside) > 1:
                 folding.join(beside, f"gradients of {record}")
+    read = {folding.box[s] for i, box in folding.box.items() for s, _ in scene.sources[i] if s in folding.box and folding.box[s] != box}
     named: dict[str, list[int]] = defaultdict(list)
     for name, v in scene.roots.items():
         record, dot, _ = name.partition(".")
-        if dot and v.index in folding.box and v.op.name not in LEAVES:
+        box = folding.box.get(v.index)
+        if dot and box is not None and box not in folding.titles and box not in read and v.op.name not in LEAVES:
             named[record].append(v.index)
     for record, members in named.items():
         if len({folding.box[i] for i in members}) >= RECORD:
@@ -265,6 +297,8 @@ def _condense(scene: Scene, folding: Folding) -> None:
         for source, _ in scene.sources[i]:
             if source in folding.box and folding.box[source] != box:
                 quotient.add_edge(folding.box[source], box)
+    sizes = Counter(folding.box.values())
     for part in nx.strongly_connected_components(quotient):
         if len(part) > 1:
-            folding.join(part, "")
+            titled = [box for box in sorted(part) if folding.titles.get(box)]
+            folding.join(part, folding.titles[max(titled, key=lambda box: sizes[box])] if titled else "")

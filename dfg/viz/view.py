@@ -213,6 +213,8 @@ class _Maker:
             return Node(f"v{box}", self._fold_lines(box, members), role, column, None, beside, "", kept, output, True, self._fold_tooltip(members))
         if box in scene.derived and not words.bodies(v):
             lines, role = self._gradient_lines(v, set(members)), "gradient"
+        elif output and box in scene.backward and not words.bodies(v):
+            lines, role = self._gradient_lines(v, set(members)), "output"
         elif v.op.name in ("input", "param", "state"):
             lines, role = (Line(scene.label(v)), Line(str(v.type), "type")), v.op.name
         elif v.op.name == "constant":

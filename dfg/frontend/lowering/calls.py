@@ -306,11 +306,18 @@ def axis_argument(lo: Lowering, name: str, label: str, thing: Thing, g: Given, s
             axis_argument(lo, name, label, item, Given(item, n), scope, rank_source)
             for item, n in zip(thing.items, nodes, strict=True)
         )
-    if isinstance(thing, Known) and isinstance(thing.value, Dim) and rank_source is not None:
+    bound = scope.lookup(g.node.text) if isinstance(g.node, s.Name) else None
+    named_size = bound is not None and bound.what == "dim"  # its name, also where a fact says which number it is
+    if isinstance(thing, Known) and (isinstance(thing.value, Dim) or named_size) and rank_source is not None:
         source = rank_source.thing
         shape = lo.array(source, rank_source.node).shape if isinstance(source, ListThing) else source.shape
         found = [k for k, d in enumerate(shape) if d == thing.value]
-        if len(found) != 1 or len(names(thing.value)) != 1:
+        key = (id(g.node), lo.path)
+        if len(found) > 1 and (known := lo.named_axes.get(key)) in found:
+            return known
+        if len(found) == 1:
+            lo.named_axes[key] = found[0]
+        if len(found) != 1 or not (named_size or len(names(thing.value)) == 1):
             many = f"{len(found)} axes" if found else "no axis"
             lo.fail("bad-argument", f"`{name}`: {describe(source)} has {many} of size {thing.value}", g.node, help="give the number of the axis")
         return found[0]

@@ -147,6 +147,8 @@ class Lowering:
     params: dict[str, Thing] = field(default_factory=dict)
     later_params: dict[str, s.Name] = field(default_factory=dict)
     prelude: dict[str, Any] | None = None
+    named_axes: dict[tuple[int, str], int] = field(default_factory=dict)
+    """Which axis a dim's name meant, by the place of the name and the path of calls."""
     parsed: dict[int, tuple[s.File, tuple[Any, ...]]] = field(default_factory=dict)
     """The trees of used files, by the identity of their sources."""
     file: s.File | None = None

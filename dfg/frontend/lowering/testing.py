@@ -28,7 +28,7 @@ from dfg.frontend.lowering.modules import StdLoader
 from dfg.frontend.lowering.program import Lowered, lower_file, read_name
 from dfg.frontend.lowering.scopes import Scope
 from dfg.frontend.lowering.statics import plain_static
-from dfg.frontend.lowering.things import ListThing, Thing, describe, is_tensor
+from dfg.frontend.lowering.things import Known, ListThing, Thing, describe, is_tensor
 from dfg.frontend.parser import uncollected
 from dfg.ir import Value
 from dfg.ops.surface import Literal
@@ -93,6 +93,7 @@ def lower_test(file: s.File, test: s.Test, sink: Sink, load: Loader | None = Non
         sizes = fed_sizes(base, made, test)
         second = Lowering(Sink(), loader)
         second.file = file
+        second.named_axes = first.named_axes  # here two named sizes may be one number
         made.lowered = second.drive(lower_file(second, file, sizes))
         own = [d for d in second.sink.items if d not in first.sink.items[:known]]
         before = len(second.sink.items)
@@ -131,6 +132,7 @@ def settings(lo: Lowering, made: LoweredTest, test: s.Test) -> Gen:
                 else:
                     array = constant_array(lo, thing, t, value)
                     (made.fed if name.text in base.inputs else made.kept)[name.text] = array
+                    assign(lo, scope, name, Known(array.item() if array.ndim == 0 else array, t.dtype), value)  # later settings may read it
         except Failed:
             lo.poison(scope, [name for name, t in zip(statement.targets, wanted, strict=True) if t is None])
         finally:

@@ -1,0 +1,106 @@
+"""Dead lanes of every op: where a result lane does not reach the loss, whatever its operands hold there, no derivative shows it, at orders 1 and 2.
+
+For each sample of each op and each lane that its `axes` names, the first place of the lane is cut off by a `where` and poisoned with NaN and with infinity in every operand
+that runs along it: the derivatives of the other places are as without the poison, those of the poisoned place are 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dfg.codegen.interpret import interpret
+from dfg.ir import Value
+from dfg.ops.base import OPS, Case, NoGradient, Op, full, make_constant
+from dfg.ops.calculus import emit_vjp
+from dfg.passes.manager import PIPELINE, run_pipeline
+from dfg.tools.proof import build, cases_of, results_of, wanted
+from dfg.types import BOOL
+
+
+def lanes_of(op: Op, case: Case) -> list[tuple[int, list[int | None]]]:
+    """Result axes with at least two places, and where each operand runs along them."""
+    if op.axes is None or op.liveness or not case.operands:
+        return []
+    _, _, y = build(op, case)
+    axes = op.axes(y)
+    found = []
+    for r in sorted({a for lanes in axes for a in lanes if isinstance(a, int)}):
+        where = [lanes.index(r) if r in lanes else None for lanes in axes]
+        if all(np.shape(o)[w] >= 2 for o, w in zip(case.operands, where, strict=True) if w is not None):
+            found.append((r, where))
+    return found
+
+
+def derivatives(op: Op, case: Case, places: Sequence[int], lane: int, order: int, runs: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
+    """The derivatives by some operands of a random form of the live places of the result, for several operands."""
+    g, leaves, y = build(op, case)
+    rng = np.random.default_rng(5)
+    form: Value | None = None
+    for o in results_of(y):
+        if not o.dtype.floating:
+            continue
+        shape = [int(d) for d in o.shape]
+        mask = np.ones(shape, bool)
+        mask[(slice(None),) * lane + (0,)] = False
+        live = OPS["where"](make_constant(g, mask, BOOL), o, full(g, 0, o.type))
+        term = OPS["sum"](live * make_constant(g, rng.normal(size=shape), o.dtype), axes=tuple(range(o.rank)))
+        form = term if form is None else form + term
+    assert form is not None
+    targets = [leaves[k] for k in places]
+    grads = emit_vjp(form, full(g, 1, form.type), targets)
+    if order == 2:
+        second: Value | None = None
+        for d in grads:
+            term = d * make_constant(g, rng.normal(size=[int(n) for n in d.shape]), d.dtype)
+            term = OPS["sum"](term, axes=tuple(range(d.rank))) if d.rank else term
+            second = term if second is None else second + term
+        assert second is not None
+        grads = emit_vjp(second, full(g, 1, second.type), targets)
+    g.roots.outputs.update({f"g{n}": v for n, v in enumerate(grads)})
+    clean = run_pipeline(g, PIPELINE)
+    inputs = {v.attrs[0]: v.index for v in clean.values if v.op.name == "input"}
+    results = []
+    for arrays in runs:
+        env: dict[int, Any] = {inputs[f"x{k}"]: a for k, a in enumerate(arrays) if f"x{k}" in inputs}
+        results.append([np.asarray(a) for a in interpret(list(clean.roots.outputs.values()), env, {})])
+    return results
+
+
+def leaks(op: Op, case: Case, order: int) -> list[str]:
+    found: list[str] = []
+    places = wanted(op, case)
+    if not places or case.order < order:
+        return found
+    for lane, where in lanes_of(op, case):
+        runs = [[np.asarray(o) for o in case.operands]]
+        for poison in (np.nan, np.inf):
+            poisoned = [np.array(o, copy=True) for o in case.operands]
+            for p, w in zip(poisoned, where, strict=True):
+                if w is not None and p.dtype.kind == "f":
+                    p[(slice(None),) * w + (0,)] = poison
+            runs.append(poisoned)
+        clean, *others = derivatives(op, case, places, lane, order, runs)
+        for poison_name, made in zip(("NaN", "inf"), others, strict=True):
+            for k, want, got in zip(places, clean, made, strict=True):
+                w = where[k]
+                want = np.array(want, copy=True)
+                if w is not None:
+                    want[(slice(None),) * w + (0,)] = 0
+                if not np.allclose(got, want, rtol=1e-9, atol=1e-12):
+                    found.append(f"order {order}, {poison_name} in a dead place of result axis {lane} shows in the derivative by operand {k}")
+    return found
+
+
+NAMES = sorted(name for name, op in OPS.items() if op.samples is not None and not isinstance(op.vjp, NoGradient))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dead_lanes_do_not_leak(name: str) -> None:
+    op = OPS[name]
+    with np.errstate(all="ignore"):
+        found = [f"{name}, sample {n}: {text}" for n, case in enumerate(cases_of(op)) for order in (1, 2) for text in leaks(op, case, order)]
+    assert found == []
