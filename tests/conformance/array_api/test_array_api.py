@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import dfg_array_api as xp  # noqa: E402
+import dfg_array_api as xp
 
 DTYPES = ["bool", "uint8", "int32", "int64", "float32", "float64"]
 NUMERIC, FLOATING, INTEGRAL, REAL = DTYPES[1:], DTYPES[4:], DTYPES[1:4], DTYPES[1:]
