@@ -198,13 +198,17 @@ class Program:
         graph.roots = roots.map(lambda v: mapping[v.index])
         return Program(graph, name=self.name, source=self.source, files=self.files, path=self.path, warnings=self.told, exact=self.exact_text)
 
-    def render(self, path: str | os.PathLike[str], view: str = "forward", *, stage: StageName | None = None, kinks: str = "dfg",
+    def render(self, path: str | os.PathLike[str], view: str = "forward", *, stage: StageName | Literal["planned"] | None = None, kinks: str = "dfg",
                **options: Any) -> Rendered:
-        """Draw it into a `.svg`, `.png` or `.dot` file: the `forward` pass, the `backward` pass, or `both`."""
+        """Draw it into a `.svg`, `.png` or `.dot` file: the `forward` pass, the `backward` pass, or `both`. The stage `planned` also says which step of the
+        NumPy backend's plan computes a value and which slot of memory holds it."""
         from dfg.viz.view import render
 
         if stage is None:
             stage = "clean" if view != "forward" or self.derives() else "source"
+        if stage == "planned":
+            stage = "clean"
+            options = {"marks": _plan_marks(self, kinks), **options}
         return render(self.stage(stage, kinks), None, os.fspath(path), view, **{"title": os.path.basename(self.name), **options})
 
     def derives(self) -> bool:
@@ -244,3 +248,18 @@ def place(span: Span | None) -> str:
 def within(inner: Span | None, outer: Span | None) -> bool:
     """Does a span lie in another?"""
     return inner is not None and outer is not None and inner.source is outer.source and outer.start <= inner.start and inner.stop <= outer.stop
+
+
+def _plan_marks(program: Program, kinks: str) -> dict[int, str]:
+    """For each value that a step of the plan computes: the number of the step, its slot, and whether it overwrites an operand."""
+    from dfg.passes.planner import compile_plan
+
+    plan = compile_plan(program.stage("clean", kinks), None, True, program.hints)
+    marks: dict[int, str] = {}
+    for k, step in enumerate((*plan.steps, *plan.commit)):
+        if step.value is None or not step.outs:
+            continue
+        out = plan.arrays[step.outs[-1]]
+        place = f"slot {out.slot}" if out.kind == "slot" else out.kind
+        marks[step.value.index] = f"step {k + 1}: {place}{', in place' if step.outs[-1] in step.operands else ''}"
+    return marks

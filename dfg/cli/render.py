@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dfg.cli.common import add_file, add_kinks, misuse, read_program, tell
 
@@ -22,7 +22,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--view", choices=("forward", "backward", "both"), help="what to draw (both where there is a derivative, else forward)")
     parser.add_argument("--focus", metavar="NAME", help="only what is near one value")
     parser.add_argument("--depth", metavar="K", type=int, default=2, help="how many arrows away (2)")
-    parser.add_argument("--stage", choices=("source", "stabilised", "differentiated", "clean"), help="which of the compiler's graphs")
+    parser.add_argument("--stage", choices=("source", "stabilised", "differentiated", "clean", "planned"),
+                        help="which of the compiler's graphs; planned: with the steps and the slots of memory")
     parser.add_argument("--input", metavar="NAME=VALUE", action="append", default=[], help="show the values of a run with this input; may be repeated")
     parser.add_argument("--inputs", metavar="DATA.npz", action="append", default=[], help="inputs by name from a file")
     parser.add_argument("--no-fold", action="store_true", help="do not fold calls into one box")
@@ -41,20 +42,21 @@ def run(args: argparse.Namespace) -> int:
     if args.depth < 0 or args.max_nodes < 1:
         raise misuse("`--depth` and `--max-nodes` are counts")
     program = read_program(args.file)
-    view = args.view or ("both" if program.derives() else "forward")
+    # before differentiation there is one pass, in which `grad` is a box
+    view = args.view or ("both" if program.derives() and args.stage not in ("source", "stabilised") else "forward")
     if view != "forward" and not program.derives():
         from dfg.api.gradient import with_gradients
 
         program = with_gradients(program, None, None)
     tell(program.warnings)
-    stage: StageName = args.stage or ("clean" if program.derives() else "source")
+    stage: StageName | Literal["planned"] = args.stage or ("clean" if program.derives() else "source")
     options: dict[str, object] = {}
     if args.input or args.inputs:
         from dfg.api import compile
         from dfg.cli.run import _feeds, _split
 
         fn = compile(program, kinks=args.kinks)
-        options["values"] = fn.values(program.stage(stage, args.kinks), _feeds(program, fn, _split(args), args))
+        options["values"] = fn.values(program.stage("clean" if stage == "planned" else stage, args.kinks), _feeds(program, fn, _split(args), args))
     if args.title is not None:
         options["title"] = args.title
     made = program.render(target, view, stage=stage, kinks=args.kinks, focus=args.focus, depth=args.depth, fold=not args.no_fold,

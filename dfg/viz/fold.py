@@ -195,8 +195,8 @@ def _records(scene: Scene, folding: Folding) -> None:
     named: dict[str, list[int]] = defaultdict(list)
     for name, v in scene.roots.items():
         record, dot, _ = name.partition(".")
-        box = folding.box.get(v.index)
-        if dot and box is not None and box not in folding.titles and box not in read and v.op.name not in LEAVES:
+        at = folding.box.get(v.index)
+        if dot and at is not None and at not in folding.titles and at not in read and v.op.name not in LEAVES:
             named[record].append(v.index)
     for record, members in named.items():
         if len({folding.box[i] for i in members}) >= RECORD:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -50,6 +51,7 @@ def line_plot(series: Mapping[str, Sequence[float]], title: str = "") -> str:
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
     ys, y_texts = ticks(low, high)
     xs, x_texts = ticks(1.0, float(max(runs, 2)), whole=True)
+    ys, y_texts = map(list, zip(*((y, text) for y, text in zip(ys, y_texts, strict=True) if math.isfinite(y)), strict=True))
     low, high = min(low, ys[0]), max(high, ys[-1])
     left = 30.0 + LABEL_SIZE + max(fonts.width(text, TICK_SIZE, False) for text in y_texts)
     top = 24.0 + (TITLE_SIZE * 1.6 if title else 0.0) + (26.0 if len(series) > 1 else 0.0)
@@ -100,9 +102,9 @@ def line_plot(series: Mapping[str, Sequence[float]], title: str = "") -> str:
 
 def ticks(low: float, high: float, whole: bool = False) -> tuple[list[float], list[str]]:
     """Round numbers that cover `low..high` (of runs: that lie inside it), four to eight of them, and their texts."""
-    if not high > low:  # one value: a tick on it and one on either side
+    if not high > low:  # one value: a range around it
         pad = abs(low) / 2 or 1.0
-        low, high = low - pad, high + pad
+        low, high = max(low - pad, -sys.float_info.max), min(high + pad, sys.float_info.max)
     if not math.isfinite(high - low) or high - low < 1e-300:
         return [low, high], [f"{low:.3g}", f"{high:.3g}"]
     rough = (high - low) / 5

@@ -42,7 +42,8 @@ class Rendered:
 
 def render(graph: Graph, outputs: Outputs, path: str | Path, view: str = "forward", *, values: Mapping[int, object] | None = None,
            focus: str | None = None, depth: int = 2, fold: bool = True, max_nodes: int = 150, title: str = "",
-           direction: Direction = "auto", engine: str = "auto", timeout: float = 30.0, scale: float = 2.0) -> Rendered:
+           direction: Direction = "auto", engine: str = "auto", timeout: float = 30.0, scale: float = 2.0,
+           marks: Mapping[int, str] | None = None) -> Rendered:
     """Draw a graph into a `.svg`, `.png` or `.dot` file, written in one piece or not at all."""
     target = Path(path)
     suffix = target.suffix.lower()
@@ -50,7 +51,7 @@ def render(graph: Graph, outputs: Outputs, path: str | Path, view: str = "forwar
         raise UserError(error("unknown-format", f"a picture cannot be written as `{target.name}`",
                               help=f"the name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"))
     picture = build(graph, outputs, view, values=values, focus=focus, depth=depth, fold=fold, max_nodes=max_nodes, title=title,
-                    direction=direction)
+                    direction=direction, marks=marks)
     if suffix == ".dot":
         write_atomically(target, to_dot(picture).encode("utf-8"))
         return Rendered(target, "none", picture.notes)
@@ -68,8 +69,9 @@ def svg(graph: Graph, outputs: Outputs = None, view: str = "forward", *, values:
 
 
 def build(graph: Graph, outputs: Outputs = None, view: str = "forward", *, values: Mapping[int, object] | None = None, focus: str | None = None,
-          depth: int = 2, fold: bool = True, max_nodes: int = 150, title: str = "", direction: Direction = "auto") -> Picture:
-    """The picture of a graph. `values` gives arrays (or texts) by value index, to be shown in the boxes."""
+          depth: int = 2, fold: bool = True, max_nodes: int = 150, title: str = "", direction: Direction = "auto",
+          marks: Mapping[int, str] | None = None) -> Picture:
+    """The picture of a graph. `values` gives arrays (or texts) by value index, to be shown in the boxes, `marks` a line about a value: where a plan keeps it, say."""
     if view not in VIEWS:
         raise UserError(error("unknown-view", f"there is no view `{view}`", help=f"one of {', '.join(VIEWS)}"))
     scene = Scene.of(graph, _roots(graph, outputs, view))
@@ -82,7 +84,7 @@ def build(graph: Graph, outputs: Outputs = None, view: str = "forward", *, value
         notes.append(f"{len(near)} of {len(shown)} values, at most {depth} {'arrow' if depth == 1 else 'arrows'} from {focus}")
         shown = near
     folding = fold_values(scene, shown, fold, max(8, max_nodes))
-    picture = _Maker(scene, folding, view, values or {}).picture(title, direction)
+    picture = _Maker(scene, folding, view, values or {}, marks or {}).picture(title, direction)
     boxes = sum(1 for box, m in folding.members().items() if len(m) > 1 and box not in folding.expressions)
     if boxes:
         hidden = sum(len(m) for box, m in folding.members().items() if len(m) > 1 and box not in folding.expressions)
@@ -150,7 +152,8 @@ def _around(scene: Scene, shown: list[int], name: str, depth: int) -> list[int]:
 class _Maker:
     """Turns boxes of values into nodes, and what flows between them into edges."""
 
-    def __init__(self, scene: Scene, folding: Folding, view: str, values: Mapping[int, object]) -> None:
+    def __init__(self, scene: Scene, folding: Folding, view: str, values: Mapping[int, object], marks: Mapping[int, str]) -> None:
+        self.marks = marks
         self.scene = scene
         self.folding = folding
         self.values = values
@@ -224,6 +227,8 @@ class _Maker:
             role = "gradient" if box in scene.derived else role
         if other := [name for name, root in scene.roots.items() if root is v and name != scene.label(v)]:
             lines = (*lines, Line("also " + ", ".join(other), "name"))
+        if mark := self.marks.get(box):
+            lines = (*lines, Line(mark, "note"))
         value = self.values.get(box)
         return Node(f"v{box}", lines, role, column, None, beside, "" if value is None else words.summary(value), kept, output,
                     bool(words.bodies(v)), self._tooltip(v, set(members)))

@@ -129,7 +129,7 @@ def notes(v: Value) -> list[str]:
     if inside:
         return [f"{len(inside[0].graph)} values a step" if len(inside) == 1 else " / ".join(f"{len(b.graph)} values" for b in inside)]
     if v.op.leaf or v.op.calculus or v.op.projects or v.op.unique:
-        return [projection(v)] if v.op.projects else []
+        return []
     for spec, value in zip(v.op.attrs, v.attrs, strict=True):
         if spec.kind not in _SHOWN_ATTRIBUTES or value is None or value == ():
             continue
@@ -146,7 +146,11 @@ def notes(v: Value) -> list[str]:
 
 def title(v: Value) -> str:
     """The op with its constant operands in place: `× 2`, `** 2`, `1 − ·`, `maximum(·, 0)`."""
+    if v.op.projects:
+        return projection(v)
     given = [literal(o) for o in v.operands]
+    if v.op.name == "vjp" and len(given) > 1 and given[1] in ("1", "1.0"):
+        return "grad"
     if not any(given) or bodies(v):
         return symbol(v)
     sign = contraction(v) or INFIX.get(v.op.name)
