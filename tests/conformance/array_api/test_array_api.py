@@ -32,8 +32,8 @@ BINARY: dict[str, list[str]] = {
     **dict.fromkeys("atan2 copysign divide hypot logaddexp nextafter".split(), FLOATING),
     **dict.fromkeys("equal not_equal".split(), DTYPES),
     **dict.fromkeys("less less_equal greater greater_equal".split(), NUMERIC),
-    **dict.fromkeys("logical_and logical_or logical_xor".split(), ["bool"]),
-    **dict.fromkeys("bitwise_and bitwise_or bitwise_xor".split(), ["bool", *INTEGRAL]),
+    **{name: ["bool"] for name in "logical_and logical_or logical_xor".split()},
+    **{name: ["bool", *INTEGRAL] for name in "bitwise_and bitwise_or bitwise_xor".split()},
     **dict.fromkeys("bitwise_left_shift bitwise_right_shift".split(), INTEGRAL),
 }
 REDUCTIONS: dict[str, list[str]] = {
