@@ -1,4 +1,4 @@
-"""Every program in the documentation is run: a block that carries tests passes them, and one that a text block follows prints that.
+"""Every program in the documentation is run (here, or by a page's own test): a block that carries tests passes them, and one that a text block follows prints that.
 
 A text block is the output of `dfg run`, or lines of which each begins some line of what `dfg check` says of an erroneous program.
 """
@@ -15,7 +15,10 @@ from dfg.api.testing import run_tests
 from dfg.cli import main
 from dfg.source import Source
 
-DOCS = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
+HERE = Path(__file__).parent
+OWN = {p.stem.removeprefix("test_docs_") for p in HERE.glob("test_docs_*.py")}
+"""Pages with a test of their own, `test_docs_NAME.py`."""
+DOCS = [p for p in sorted((HERE.parent / "docs").glob("*.md")) if p.stem not in OWN]
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,16 +167,16 @@ sort = define(
 
 
 @function("sort")
-def sort_(cx: Surface, x: Arg, axis: Axis = -1, descending: Flag = False) -> Value:
-    """The elements in order along an axis (the last by default). NaN counts as the greatest."""
+def sort_(cx: Surface, x: Arg, axis: Axis = -1, descending: Flag = False, stable: Flag = True) -> Value:
+    """The elements in order along an axis (the last by default). NaN counts as the greatest. It is stable in any case."""
     v = cx.value(x)
     w, k = axis_in(v, axis, "sort")
     return like(sort(w, axis=k, descending=bool(plain(descending))), v)
 
 
 @function("argsort")
-def argsort_(cx: Surface, x: Arg, axis: Axis = -1, descending: Flag = False) -> Value:
-    """The indices that sort along an axis (the last by default), by a stable sort: equal elements keep their order."""
+def argsort_(cx: Surface, x: Arg, axis: Axis = -1, descending: Flag = False, stable: Flag = True) -> Value:
+    """The indices that sort along an axis (the last by default), by a stable sort in any case: equal elements keep their order."""
     v = cx.value(x)
     w, k = axis_in(v, axis, "argsort")
     return like(argsort(w, axis=k, descending=bool(plain(descending))), v)

@@ -11,13 +11,14 @@ A function of one, two or three tensors needs no entry: the first of `TRIED` tha
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from dfg.diagnostics import UserError
-from dfg.ops.surface import FUNCTIONS, role
+from dfg.ops.surface import FUNCTIONS, Function, role
 
 if TYPE_CHECKING:
     from dfg.frontend.lowering.program import Lowered
@@ -50,6 +51,7 @@ VALUES: Final[dict[str, str]] = {
     "w3": "[[[[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]]]]",
     "v1": "[[[1.0, -1.0]], [[0.5, 0.5]]]",
     "patches": "[[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]]]",
+    "patches4": "[[[[1.0]], [[2.0]], [[3.0]], [[4.0]]]]",
     "logits": "[[2.0, 0.5, -1.0], [0.0, 1.0, 3.0]]",
     "share": "[[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]]",
     "heads": "[[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]]",
@@ -217,7 +219,13 @@ CALLS: Final[dict[str, str]] = {
     "isnan": "isnan(gaps)",
     "primitive": 'primitive("exp", [x])',
     "dropout": "dropout(x, 0.5, seed=1)",
-    "bincount": "bincount(i, 4)",
+    "bincount": "bincount(i, minlength=4)",
+    "select": "select([p, o], [x, y])",
+    "index_select": "index_select(m, 1, names)",
+    "pixel_shuffle": "pixel_shuffle(patches4, 2)",
+    "bilinear": "bilinear(x, y, [[[1.0, 0, 0], [0, 1, 0], [0, 0, 1]]])",
+    "multi_margin_loss": "multi_margin_loss(logits, names)",
+    "gather_nd": "gather_nd(m, rows)",
     "polyval": "polyval(far, c)",
     "linear_recurrence": "linear_recurrence(x, y)",
     "gammainc": "gammainc(y, x)",
@@ -226,7 +234,7 @@ CALLS: Final[dict[str, str]] = {
     "slogdet": "sign, logs = slogdet(s)",
 }
 TRIED: Final = (
-    ("x", "y", "z"), ("i", "j", "i"), ("p", "o", "p"), ("s", "s", "s"), ("m", "m", "m"), ("one", "one", "one"), ("two", "two", "two"),
+    ("x", "y", "z"), ("i", "j", "i"), ("p", "o", "p"), ("s", "s", "s"), ("m", "m", "m"), ("m", "m", "c"), ("s", "s", "c"), ("one", "one", "one"), ("two", "two", "two"),
 )  # fmt: skip
 """Operands to try, in this order, for functions without an entry."""
 
@@ -290,11 +298,32 @@ def example(name: str) -> Example | None:
         entry = CALLS[same[0]].replace(f"{same[0]}(", f"{name}(", 1) if same else None
     if entry is not None:
         return _made(name, entry)
-    count = 1
-    if f is not None:
-        count = sum(p.default is p.empty and role(p) == "operand" for p in f.signature.parameters.values())
     for values in TRIED:
-        made = _made(name, f"{name}({', '.join(values[:count])})")
+        given = _arguments(f, values) if f is not None else _of_composite(name, values)
+        made = _made(name, f"{name}({', '.join(given)})")
         if accepted(made.program):
             return made
     return None
+
+
+STATIC: Final = {"size": "2", "static": "2", "shape": "[3]", "axis": "0", "axes": "0", "operands": "[x, y]"}
+"""What is tried for required arguments that are no tensors, by their role."""
+
+
+def _arguments(f: Function, values: tuple[str, ...]) -> list[str]:
+    """Arguments for what a function requires, its tensors being the given ones in order; and a seed for a draw."""
+    spare = iter(values)
+    given = []
+    for p in f.signature.parameters.values():
+        if p.name == "seed":
+            given.append("seed=1")
+        elif p.default is p.empty:
+            given.append(STATIC.get(role(p)) or next(spare, values[0]))
+    return given
+
+
+def _of_composite(name: str, values: tuple[str, ...]) -> list[str]:
+    from dfg.frontend.builder.composites import composite
+
+    required = [p for p in inspect.signature(composite(name)).parameters.values() if p.default is p.empty]
+    return [{"seed": "seed=1", "factor": "2"}.get(p.name) or values[k % len(values)] for k, p in enumerate(required)]

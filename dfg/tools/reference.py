@@ -60,6 +60,7 @@ FAMILIES: Final[dict[str, str]] = {
     "activations": "Activations",
     "layers": "Normalisation and layers",
     "losses": "Losses and distances",
+    "more": "Further functions",
     "composite": "Composites, written in the language",
     "primitive": "Only in printed programs",
 }

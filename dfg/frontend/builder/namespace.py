@@ -132,6 +132,21 @@ class _Info:
         return ["dfg"]
 
 
+def _linalg_diagonal(x: Any, /, *, offset: int = 0) -> Any:
+    """The diagonals of the matrices in the last two axes."""
+    return surface("diagonal", [x], {"offset": offset, "axis1": -2, "axis2": -1})
+
+
+def _linalg_trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
+    """The sums of the diagonals of the matrices in the last two axes."""
+    return surface("sum", [_linalg_diagonal(x, offset=offset)], {"axis": -1, "dtype": None if dtype is None else dtype_of(dtype, here())})
+
+
+def _reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
+    """The elements in another shape; whether that copies is the backend's business."""
+    return surface("reshape", [x, shape])
+
+
 def _without_device(name: str) -> Any:
     made = function(name)
 
@@ -160,6 +175,7 @@ def _module() -> Namespace:
         "broadcast_arrays": lambda *arrays: _broadcast_arrays(arrays),
         "finfo": lambda d: np.finfo((d.value.dtype if isinstance(d, Handle) else dtype_of(d, here())).np),
         "iinfo": lambda d: np.iinfo((d.value.dtype if isinstance(d, Handle) else dtype_of(d, here())).np),
+        "reshape": _reshape,
         "empty": _without_device("zeros"),
         "empty_like": _without_device("zeros_like"),
         **{
@@ -173,6 +189,7 @@ def _module() -> Namespace:
     }
     xp.__dict__.update(contents)
     xp.linalg.__dict__.update({n: function(n) for n in LINALG if n in FUNCTIONS})
+    xp.linalg.__dict__.update({"trace": _linalg_trace, "diagonal": _linalg_diagonal})
     return xp
 
 

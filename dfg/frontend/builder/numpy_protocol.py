@@ -212,6 +212,8 @@ def function(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
             bound.arguments[first] = surface("reshape", [bound.arguments[first], (-1,)])
         bound.arguments["axis"] = 0
     positional, named = translate(title, found, signature, bound)
+    if found in ("trace", "diagonal") and getattr(np.linalg, name, None) is func:
+        named |= {"axis1": -2, "axis2": -1}  # np.linalg's are of the last two axes, np's of the first two
     return surface(found, positional, named)
 
 

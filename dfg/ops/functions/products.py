@@ -196,7 +196,14 @@ def solve(cx: Surface, x1: Arg, x2: Arg) -> Value:
 
 
 @function("qr")
-def qr(cx: Surface, x: Arg) -> tuple[Value, ...]:
+def qr(cx: Surface, x: Arg, mode: Word = "reduced") -> tuple[Value, ...]:
     """Orthogonal and upper triangular factors (reduced): `q, r = qr(x)`."""
+    if plain(mode) != "reduced":
+        raise InferError(
+            "bad-argument",
+            f"`qr` gives the reduced form, not {plain(mode)!r}: the vectors that complete a basis are not determined and have no gradient",
+            [("mode", "this one")],
+            help="leave `mode` out",
+        )
     (v,) = cx.promote((x,), "qr", floating=True)
     return project(OPS["qr"](v))

@@ -171,7 +171,7 @@ def test_manipulation(dtype: str) -> None:
     both("permute_dims", z, (2, 0, 1))
     both("moveaxis", z, 0, -1)
     both("reshape", x, (3, 2))
-    both("reshape", x, (-1,))
+    both("reshape", x, (-1,), copy=True)
     both("squeeze", z, axis=(0, 2))
     both("tile", x, (2, 1, 2))
     both("take", x, np.array([2, 0]), axis=1)
@@ -191,6 +191,8 @@ def test_accumulation(dtype: str) -> None:
         both("cumulative_sum", x, axis=axis, include_initial=True)
         both("diff", x, axis=axis)
     both("diff", x, axis=1, n=2, prepend=x[:, :1], append=x[:, :2])
+    agrees(xp.sum(xp.asarray(x), dtype=xp.float64), np.sum(x, dtype=np.float64))
+    agrees(xp.cumulative_prod(xp.asarray(x), axis=0, dtype=xp.float64), np.cumprod(x, axis=0, dtype=np.float64))
     both("clip", x, x[:1] * 0 + 2, x[:1] * 0 + 3)
     both("clip", x, 1, 3)
 
@@ -207,6 +209,11 @@ def test_linear_algebra(dtype: str) -> None:
         for m, w in zip(made, want, strict=True) if name == "slogdet" else [(made, want)]:
             np.testing.assert_allclose(np.asarray(m), w, rtol=1e-4 if dtype == "float32" else 1e-11)
     np.testing.assert_allclose(np.asarray(xp.linalg.eigvalsh(xp.asarray(s))), np.linalg.eigvalsh(s), rtol=1e-4 if dtype == "float32" else 1e-10)
+    stack = draw(7, (2, 3, 4), dtype)
+    agrees(xp.linalg.trace(xp.asarray(stack), offset=1), np.linalg.trace(stack, offset=1))
+    agrees(xp.linalg.diagonal(xp.asarray(stack)), np.linalg.diagonal(stack))
+    with pytest.raises(ValueError, match="reduced form"):
+        xp.linalg.qr(xp.asarray(b), mode="complete")
     both("solve", a, b, home=xp.linalg)
     both("outer", v, v, home=xp.linalg)
     both("cross", v, v[::-1].copy(), home=xp.linalg)
