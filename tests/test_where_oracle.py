@@ -202,3 +202,24 @@ def test_the_oracle_sees_a_wrong_rule(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_full_is_what_it_says() -> None:
     g = Graph()
     assert interpret([full(g, 2.0, VECTOR)], {}, {})[0].tolist() == [2.0] * N
+
+
+def test_stabilising_adds_no_nan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the gradients of a program as it stands are finite, those of its stabilised form are."""
+    original = run_pipeline
+    for seed in range(300):
+        r = random.Random(seed)
+        steps = make_program(r)
+        chosen = [[r.random() < 0.5 for _ in range(N)] for _ in range(3)]
+        points = [r.choice(POINTS) for _ in range(N)]
+
+        def build(g: Graph, steps: list[Step] = steps, chosen: list[list[bool]] = chosen) -> tuple[list[Value], list[Value]]:
+            x = g.emit(OPS["input"], (), ("x", VECTOR))
+            conditions = [make_pin(make_constant(g, row, BOOL)) for row in chosen]
+            return [x], gradients_of(vector(g, x, conditions, steps, chosen), [x])
+
+        plain = evaluate(build, points)
+        with monkeypatch.context() as patch:
+            patch.setitem(globals(), "run_pipeline", lambda g, passes: original(g, PIPELINE))
+            stable = evaluate(build, points)
+        assert not (np.isfinite(plain) & ~np.isfinite(stable)).any(), f"seed {seed}"
