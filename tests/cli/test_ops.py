@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import Run
 
 from dfg.api import compile as compile_program
 from dfg.api import loads
@@ -18,6 +19,7 @@ from dfg.tools.examples import CALLS, example
 from dfg.tools.proof import cases_of
 from dfg.tools.structure import programs_of, prove_structure
 
+Run = Callable[..., Any]
 DOCUMENT = Path(__file__).parents[2] / "docs" / "ops.md"
 REFUSED = {"unique", "unique_values", "unique_counts", "unique_inverse", "unique_all", "nonzero", "argwhere", "flatnonzero"}
 
