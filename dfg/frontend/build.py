@@ -517,7 +517,7 @@ class Builder:
 
 
 LIBRARIES = frozenset({"np", "numpy", "torch", "math", "jnp", "jax", "tf", "scipy", "cupy"})
-_TOP_ONLY = (s.Input, s.Param, s.State, s.Const, s.Output, s.Update, s.DimFact, s.Default, s.Use, s.Def, s.Test)
+_TOP_ONLY = (s.Input, s.Param, s.State, s.Const, s.Output, s.Update, s.Default, s.Use, s.Def, s.Test)
 
 
 def _word(statement: s.Statement) -> str:

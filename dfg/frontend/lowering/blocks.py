@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from dfg.diagnostics import Label
+from dfg.dims import Dim
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.engine import Failed, Gen, Lowering
 from dfg.frontend.lowering.scopes import Binding, Scope
+from dfg.frontend.lowering.statics import plain_static
 from dfg.frontend.lowering.things import POISON, Builtin, Closure, ListThing, Thing, TupleThing, describe
 from dfg.types import DType
 
@@ -69,6 +71,8 @@ def run_statement(lo: Lowering, statement: s.Node, scope: Scope) -> Gen:
             lo.fail("misplaced-statement", "`yield` stands in the body of a `scan` or `for`", statement)
         items = thing.items if isinstance(thing, TupleThing) else (thing,)
         scope.yields.extend(lo.array(item, statement) if isinstance(item, ListThing) else item for item in items)
+    elif isinstance(statement, s.DimFact):
+        yield local_fact(lo, statement, scope)
     elif isinstance(statement, s.Group):
         for inner in statement.body.statements:
             if isinstance(inner, s.ExprStatement):
@@ -76,6 +80,32 @@ def run_statement(lo: Lowering, statement: s.Node, scope: Scope) -> Gen:
             yield run_statement(lo, inner, scope)
     else:
         lo.fail("misplaced-statement", "this statement belongs at the file's top level", statement)
+    return None
+
+
+def local_fact(lo: Lowering, statement: s.DimFact, scope: Scope) -> Gen:
+    """A `dim` line in a block: a demand on the sizes of this call. Inequalities that are not proved are verified when sizes arrive; an equality must follow from
+    the file's own facts, since types are known by then."""
+    if statement.op is None or statement.right is None:
+        lo.fail("bad-argument", "a `dim` line in a function states a fact: `dim n >= 2`", statement)
+    left_thing = yield statement.left, scope
+    right_thing = yield statement.right, scope
+    left = plain_static(lo, left_thing, statement.left, "a size", scope)
+    right = plain_static(lo, right_thing, statement.right, "a size", scope)
+    for size, node in ((left, statement.left), (right, statement.right)):
+        if isinstance(size, bool) or not isinstance(size, int | Dim):
+            lo.fail("wrong-type", "a `dim` line is about sizes", node)
+    op = statement.op
+    if op in ("==", "!="):
+        equal = lo.graph.equal_sizes(left, right)
+        if equal is (op == "!="):
+            lo.fail("shape-mismatch", f"this call needs {left} {op} {right}", statement)
+        if equal is None:
+            lo.fail("dim-unproved", f"this call needs {left} {op} {right}, which does not follow from the file", statement, help=f"add the line `dim {left} {op} {right}` to the file")
+        return None
+    low, high = (left, right) if op in (">=", ">") else (right, left)
+    bound = high + 1 if op in (">", "<") else high
+    lo.guarded(lambda: lo.graph.need(low, bound, f"this call needs {left} {op} {right}", "out-of-bounds"), statement)
     return None
 
 
