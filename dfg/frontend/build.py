@@ -526,7 +526,7 @@ class Builder:
 FIELDS = frozenset({"T", "mT", "shape", "ndim", "size", "dtype"})
 LISTED = frozenset({"reshape", "transpose", "permute", "permute_dims", "view", "broadcast_to", "expand", "tile"})
 LIBRARIES = frozenset({"np", "numpy", "torch", "math", "jnp", "jax", "tf", "scipy", "cupy"})
-_TOP_ONLY = (s.Input, s.Param, s.State, s.Const, s.Output, s.Update, s.Default, s.Use, s.Def, s.Test)
+_TOP_ONLY = (s.Input, s.Param, s.State, s.Const, s.Output, s.Update, s.Default, s.Use, s.Test)
 
 
 def _word(statement: s.Statement) -> str:

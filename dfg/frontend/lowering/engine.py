@@ -559,6 +559,7 @@ LEAFWISE: Final = frozenset({
     "addcmul", "addcdiv", "masked_fill", "entr", "expit", "logit", "relu6", "leaky_relu", "elu", "celu", "selu", "silu", "swish",
     "logsigmoid", "log_sigmoid", "log_expit", "hardtanh", "hardsigmoid", "hardswish", "mish", "softsign", "tanhshrink",
     "softshrink", "hardshrink", "lgamma", "digamma", "psi", "polygamma", "gammainc", "gammaincc", "beta", "sinc", "i0", "i0e",
-    "i1", "i1e", "iv", "ive",
+    "i1", "i1e", "iv", "ive", "binom", "comb", "conj", "empty_like", "erfcinv", "exprel", "factorial", "float_power", "gelu", "isclose", "prelu",
+    "rel_entr", "rint", "threshold",
 })
 """Elementwise functions that neither fold literals nor are the op of their name."""

@@ -251,10 +251,10 @@ def collect_facts(lo: Lowering, file: s.File, main: Scope, sizes: Sequence[tuple
         if conflict is not None:
             lo.report("dim-contradiction", f"with this value {conflict.message}", span)
     facts.freeze()
-    values = {name.text: name for st in file.statements if isinstance(st, s.Binding | s.Output) for name in bound_names(st)}
-    sized = unbound(lo, bound_by, facts, wanted, values)
+    bound_as = {name.text: name for st in file.statements if isinstance(st, s.Binding | s.Output) for name in bound_names(st)}
+    sized = unbound(lo, bound_by, facts, wanted, bound_as)
     for name, where in first.items():
-        if name in values and name not in sized:
+        if name in bound_as and name not in sized:
             continue
         lo.order += 1
         main.names[name] = Binding(name, known(facts.normal(named(name))), where.span, "dim", lo.order)
