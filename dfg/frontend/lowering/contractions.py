@@ -181,6 +181,9 @@ def prepare(lo: Lowering, statement: Statement, root: s.Expr, targets: Mapping[s
                 restrict(form, n, rest, open_ones[0])
     for x in everything:
         if x.low is None:
+            for name in s.walk(root):
+                if isinstance(name, s.Name) and name.text not in visible.get(id(name), {name.text: x}) and statement.scope.lookup(name.text) is None:
+                    yield name, statement.scope  # an index that is bound nowhere is told of first
             lo.fail("bad-index", f"nothing says how far the index `{x.node.text}` goes: it stands alone in no subscript", x.node)
         lo.guarded(lambda x=x: lo.graph.need(x.size, 0, f"the index `{x.node.text}` has values", "out-of-bounds"), x.node)  # type: ignore[misc]
     return None
@@ -329,11 +332,13 @@ def lift(lo: Lowering, statement: Statement, node: s.Expr, names: Mapping[str, B
                 things.append((yield lift(lo, statement, arg, names)))
             return combine(lo, title, things, written, node, [k.name for k in node.kwargs])
     if isinstance(node, s.Call):
+        from dfg.frontend.lowering.expressions import unknown
+
         closure = None if id(node.func) in statement.holding else (yield callee(lo, node.func, statement.scope))
         if isinstance(closure, Closure) and closure.node.rule is None:
             return (yield call(lo, statement, node, closure, names))
         if closure is None and isinstance(node.func, s.Name) and node.func.text not in FUNCTIONS and statement.scope.lookup(node.func.text) is None:
-            return (yield node.func, statement.scope)  # there is no such function
+            return unknown(lo, node.func, statement.scope, called=True)
     if isinstance(node, s.If):
         lo.fail("bad-index", "an `if` takes one truth value, and here is one for each index", node, help="`where(p, y, z)` chooses element by element")
     lo.fail(
