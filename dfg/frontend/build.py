@@ -11,8 +11,7 @@ from typing import TypeAlias
 
 from dfg.diagnostics import Fix, Label, Sink, error
 from dfg.frontend import syntax as s
-from dfg.frontend.lexer import normal
-from dfg.source import Source, Span
+from dfg.source import Source, Span, normal
 
 Op: TypeAlias = tuple[str, int]
 BITWISE = {"&": "and", "|": "or"}
