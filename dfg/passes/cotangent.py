@@ -22,6 +22,10 @@ from dfg.ops.movement import broadcast_along, emit_permute
 from dfg.types import BOOL, TensorType
 
 
+Projection = tuple[str, Any]
+"""Which projection of a value of tuple type: the op's name, and its attribute (all of them if there are several)."""
+
+
 class Cot:
     """A cotangent. See Note [Liveness]."""
 
@@ -36,7 +40,7 @@ class Cot:
 class Driver(Protocol):
     """What differentiates the bodies of loops and branches: `scan` and its kin get the cotangents of all projections."""
 
-    def scan(self, y: Value, cts: dict[tuple[str, int], Cot], need: Sequence[bool]) -> list[Cot | None]: ...
+    def scan(self, y: Value, cts: dict[Projection, Cot], need: Sequence[bool]) -> list[Cot | None]: ...
 
 
 def settle(c: Cot) -> Value:
@@ -104,7 +108,7 @@ class Pullback:
         wanted = {t.index for t in targets}
         span = self._between(seeds, low, top, wanted)
         cts: dict[int, Cot] = {}
-        tuples: dict[int, dict[tuple[str, int], Cot]] = {}
+        tuples: dict[int, dict[Projection, Cot]] = {}
         for v, c in seeds:
             if v.index >= low and span[v.index - low]:
                 cts[v.index] = accumulate(cts.get(v.index), c)
@@ -131,7 +135,7 @@ class Pullback:
             if op.projects:
                 assert cot is not None
                 into = tuples.setdefault(operands[0].index, {})
-                key = (op.name, v.attrs[0])
+                key = (op.name, v.attrs[0] if len(v.attrs) == 1 else v.attrs)
                 into[key] = accumulate(into.get(key), cot)
                 continue
             graph.origin = Origin(i, op.name)
@@ -179,7 +183,7 @@ class Pullback:
         return mark
 
     def _pull(
-        self, v: Value, op: Op, cot: Cot | None, several: dict[tuple[str, int], Cot] | None, need: Sequence[bool]
+        self, v: Value, op: Op, cot: Cot | None, several: dict[Projection, Cot] | None, need: Sequence[bool]
     ) -> Sequence[Cot | None]:
         """The cotangents of one value's operands."""
         cx = RuleContext(need, self.kinks, self.driver)
@@ -239,7 +243,7 @@ class Pullback:
                 result[k] = None if dead else Cot(cot.value, known(pred), known(pred) is None)
         return result
 
-    def _pull_tuple(self, cx: RuleContext, v: Value, op: Op, several: dict[tuple[str, int], Cot]) -> Sequence[Cot | None]:
+    def _pull_tuple(self, cx: RuleContext, v: Value, op: Op, several: dict[Projection, Cot]) -> Sequence[Cot | None]:
         rule: Any = op.vjp
         cots = [several.get(("part", k)) for k in range(len(v.type.items))]
         outs = rule(cx, [None if c is None else settle(c) for c in cots], v)
