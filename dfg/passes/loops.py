@@ -120,7 +120,7 @@ class _LoopPlan:
         before = [x for x in w.live if x.index in invariant and x.index not in args]
         after = [x for x in w.live if x.index not in invariant and x.index not in args]
         sub = self.sub = Region(self.b, [*before, *after], r.depth)
-        self.split = len(before)
+        self.split = sub.border = len(before)
         self.invariant = invariant
         for a, k in args.items():
             if a not in live and k not in changing:

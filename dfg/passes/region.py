@@ -24,6 +24,7 @@ from dfg.types import F64, TensorType
 BROADCAST: Final = OPS["broadcast"]
 SUM: Final = OPS["sum"]
 RESHAPE: Final = OPS["reshape"]
+CONCAT: Final = OPS["concat"]
 PERMUTE: Final = OPS["permute"]
 FAR: Final = 1 << 60
 """The position of uses after the last step."""
@@ -137,6 +138,10 @@ class Region:
         self.folded: dict[int, tuple[Value, Value]] = {}
         """Sums that are taken of two tensors' products directly, without the tensor of products."""
         self.skipped: set[int] = set()
+        self.border = 0
+        """What stands before this position in the order is computed at another time than what stands after it."""
+        self.pieces: dict[int, tuple[Value, tuple[DimLike, ...]]] = {}
+        """Values that are computed where a `concat` of them has them: that concat, and where in it they begin."""
         self.repeated: set[int] = set()
         """Tensors whose elements are all one number that depends on sizes and constants: kept as that number."""
         self.checked: set[tuple[int, DimLike]] = set()
@@ -199,6 +204,27 @@ class Region:
             last[root[v.index]] = FAR
         if sums:
             self._fold(sums, [*ends, *needed])
+        joins = [(p, v) for p, v in enumerate(self.order) if v.op is CONCAT]
+        if joins:
+            self._join(joins, [*ends, *needed])
+
+    def _join(self, joins: Sequence[tuple[int, Value]], ends: Iterable[Value]) -> None:
+        """Find elementwise values that only a `concat` reads: they are computed in their part of it."""
+        uses: dict[int, int] = {}
+        for v in itertools.chain(*[w.operands for w in self.order], ends):
+            uses[v.index] = uses.get(v.index, 0) + 1
+        for p, v in joins:
+            at: DimLike = 0
+            for o in v.operands:
+                begin = tuple([at if k == v.attrs[0] else 0 for k in range(v.rank)])
+                at = at + o.shape[v.attrs[0]]
+                i = o.index
+                if (
+                    uses[i] == 1 and o.op.elementwise and o.op not in LOWERINGS and self.root.get(i) == i and i in self.birth
+                    and i not in self.static and i not in self.arr and i not in self.fixed and (self.birth[i] < self.border) == (p < self.border)
+                ):  # fmt: skip
+                    self.pieces[i] = (v, begin)
+                    self.birth[v.index] = min(self.birth[v.index], self.birth[i])
 
     def _repeats(self, v: Value) -> bool:
         """Whether an elementwise op's operands repeat numbers that are static."""
@@ -386,14 +412,17 @@ class Region:
         """Make the steps of the values from one position to another."""
         dying = self._dying
         order, root, arr, slot, fixed, last, strides = self.order, self.root, self.arr, self.slot, self.fixed, self.last, self.strides
+        pieces = self.pieces
         static, slots, b, emit = self.static, self.b.slots, self.b, self.b.blocks[self.depth].append
         for p in range(start, len(order) if stop is None else stop):
             v = order[p]
             i = v.index
-            if root[i] == i and i not in arr and i not in static:
+            if root[i] == i and (i not in arr or v.op is CONCAT) and i not in static:
                 op = v.op
                 operands = v.operands
                 places = _PLACES.get(op)
+                if i in pieces:
+                    self._piece(v)
                 if places is None:
                     self._other(v, p)
                 elif i in self.skipped:
@@ -431,6 +460,8 @@ class Region:
             return
         if v.index in self.folded:
             self._dot(v)
+        elif op is CONCAT and any([o.index in self.pieces for o in v.operands]):
+            self.concat(v)
         elif op in LOWERINGS:
             LOWERINGS[op](self, v, p)
         elif type(v.type) is not TensorType:
@@ -439,6 +470,25 @@ class Region:
             self._plain(v, p)
             if op.elementwise and op.into is not None and op.workspace is None:
                 _PLACES[op] = tuple(writable(op))
+
+    def _piece(self, v: Value) -> None:
+        """Let a value be computed in its part of a concat, which has a place from its first part on."""
+        whole, starts = self.pieces[v.index]
+        at = self.arr.get(whole.index)
+        if at is None:
+            at = self.claim(whole)
+        self.fixed[v.index] = self.b.view(at, OPS["slice"], (starts, v.shape, (1,) * v.rank), v.type)
+
+    def concat(self, v: Value) -> None:
+        """Join what was not computed in its place."""
+        out = self.arr[v.index] if v.index in self.arr else self.claim(v)
+        at: DimLike = 0
+        for o in v.operands:
+            if o.index not in self.pieces:
+                starts = tuple([at if k == v.attrs[0] else 0 for k in range(v.rank)])
+                source = self.narrow(o, o.shape)
+                self.emit("copy", (source,), (self.b.view(out, OPS["slice"], (starts, o.shape, (1,) * v.rank), o.type),), v)
+            at = at + o.shape[v.attrs[0]]
 
     def prepare(self) -> None:
         """To be called once, between the analysis with its corrections and `run`."""

@@ -17,6 +17,8 @@ from dfg.ops.calculus import emit_grad
 from dfg.passes.manager import PIPELINE, run_pipeline
 from dfg.passes.planner import compile_plan
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*while-limit:RuntimeWarning")
+
 
 def derivatives(g: Graph, loss: Value, leaves: list[Value], order: int) -> Graph:
     """The loss and its derivatives: each order differentiates the sum of the squares of the one before."""
