@@ -93,6 +93,7 @@ class _LoopPlan:
         self.body, self.length, self.carries, self.xs, reverse = loop_parts(v)
         self.depth = r.depth + 1
         self.loop = Loop(self.length, reverse, self.depth)
+        self.b.loops[self.depth] = self.loop
         self.partial = v.op is not scan
         if v.op is counted_scan:
             self.loop.count = r.array(v.operands[-1])
@@ -157,11 +158,35 @@ class _LoopPlan:
         for value, out in self.late:
             sub.emit("copy", (sub.narrow(value, value.shape),), (out,), self.v)
         self.b.blocks.pop()
+        self._prune()
         if w.taken is not None:
             self.loop.taken = r.claim(w.taken)
         self.b.blocks[r.depth].append(Step("loop", (), (), self.v, self.v.op, inner=self.loop))
         sub.drop(sub.slot.values())
         sub.drop(self.held)
+
+    def _prune(self) -> None:
+        """Make only the rows that a step reads or writes, or another row or view."""
+        used: set[int] = set()
+        pending = [self.loop.body, self.loop.test]
+        for c in self.loop.carries:
+            used |= {c.new, c.start, c.final, c.current}
+        while pending:
+            for s in pending.pop():
+                used |= {*s.operands, *s.outs}
+                if isinstance(s.inner, Loop):
+                    pending += [s.inner.body, s.inner.test]
+                    used |= {x for c in s.inner.carries for x in (c.start, c.new, c.final)} | {*s.inner.stacks, s.inner.count, s.inner.taken, s.inner.flag}
+                    used |= {self.b.arrays[k].operands[0] for k in s.inner.rows}
+                elif s.inner is not None:
+                    pending += [s.inner.then, s.inner.other]
+                    used.add(s.inner.predicate)
+        kept: list[int] = []
+        for k in reversed(self.loop.rows):
+            if k in used:
+                kept.append(k)
+                used.update(self.b.arrays[k].operands)
+        self.loop.rows = kept[::-1]
 
     def _test(self, same: set[int]) -> None:
         """The steps of a `while`'s condition, which reads what the body reads."""
@@ -192,9 +217,7 @@ class _LoopPlan:
         sub.drop(sub.slot.values())
 
     def _row(self, stack: int, t: TensorType) -> int:
-        row = self.b.array("row", t, self.depth, operands=(stack,))
-        self.loop.rows.append(row)
-        return row
+        return self.b.row(stack, t, self.loop)
 
     def _own(self, x: Value) -> bool:
         """Whether a body value is computed at each step, in a place of its own."""

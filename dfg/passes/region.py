@@ -18,7 +18,7 @@ from dfg.ops.leaf import part, trace
 from dfg.ops.loop import scan
 from dfg.passes.layout import Strides, can_view, dense_strides, view_strides
 from dfg.passes.slots import Slots
-from dfg.plan import STATIC, Array, Step
+from dfg.plan import STATIC, Array, Loop, Step
 from dfg.types import F64, TensorType
 
 BROADCAST: Final = OPS["broadcast"]
@@ -41,6 +41,8 @@ class Builder:
         self.arrays: list[Array] = []
         self.slots = Slots(hints)
         self.blocks: list[list[Step]] = [[]]
+        self.loops: dict[int, Loop] = {}
+        """The loop that is open at each depth."""
         self.workspaces: dict[DimLike, None] = {}
         self.relied: set[int] = set()
         self._slot_arrays: dict[tuple[int, TensorType], int] = {}
@@ -91,11 +93,21 @@ class Builder:
                 self.rely(base)
         key = (base, op, attrs)
         found = self._views.get(key)
+        if found is None and a.kind == "row" and (along := _along(op, attrs, self.arrays[a.operands[0]].type.shape[0])) is not None:
+            # A row of a view of the stack is made once where a view of a row is made at every step.
+            stack = self.arrays[a.operands[0]].type
+            found = self._views[key] = self.row(self.view(a.operands[0], op, along, t.with_shape((stack.shape[0], *t.shape)), rely), t, self.loops[a.scope])
         if found is None:
             found = self._views[key] = self.array("view", t, a.scope, op=op, operands=(base,), attrs=attrs)
             if a.scope != STATIC:
                 self.blocks[a.scope].append(Step("view", (base,), (found,), None, op, attrs))
         return found
+
+    def row(self, stack: int, t: TensorType, loop: Loop) -> int:
+        """The row of a stack at a loop's step."""
+        row = self.array("row", t, loop.depth, operands=(stack,))
+        loop.rows.append(row)
+        return row
 
     def reshaped(self, base: int, shape: tuple[DimLike, ...]) -> int:
         t = self.arrays[base].type
@@ -533,6 +545,17 @@ class Region:
             outs[w.attrs[0]] = self.claim(w)
         self.workspace(v)
         self.emit("op", tuple([self.array(o) for o in v.operands]), tuple(outs), v, v.attrs, v.op)
+
+
+def _along(op: Any, attrs: tuple[Any, ...], length: DimLike) -> tuple[Any, ...] | None:
+    """The attributes with which a view of a row is the same view of a stack of rows."""
+    if op is RESHAPE:
+        return ((length, *attrs[0]),)
+    if op is PERMUTE:
+        return ((0, *[k + 1 for k in attrs[0]]),)
+    if op is OPS["slice"]:
+        return ((0, *attrs[0]), (length, *attrs[1]), (1, *attrs[2]))
+    return None
 
 
 def writable(op: Any) -> Sequence[int]:
