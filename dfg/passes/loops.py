@@ -6,11 +6,12 @@ place that is overwritten, the row of a stack that is written anyway, or two pla
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dfg.dims import DimLike
 from dfg.ir import Subgraph, Value
-from dfg.ops.base import bodies
+from dfg.ops.base import OPS, bodies
 from dfg.ops.branch import cond, counted_scan, while_op
 from dfg.ops.leaf import trace, traced
 from dfg.ops.loop import scan
@@ -162,7 +163,7 @@ class _LoopPlan:
         if w.taken is not None:
             self.loop.taken = r.claim(w.taken)
         self.b.blocks[r.depth].append(Step("loop", (), (), self.v, self.v.op, inner=self.loop))
-        sub.drop(sub.slot.values())
+        sub.end()
         sub.drop(self.held)
 
     def _prune(self) -> None:
@@ -214,7 +215,7 @@ class _LoopPlan:
         self.loop.flag = sub.array(test.outputs[0])
         self.b.blocks.pop()
         # The body may use the same slots: the condition is read before it runs.
-        sub.drop(sub.slot.values())
+        sub.end()
 
     def _row(self, stack: int, t: TensorType) -> int:
         return self.b.row(stack, t, self.loop)
@@ -230,7 +231,11 @@ class _LoopPlan:
         self.early: list[tuple[Value, int]] = []
         self.late: list[tuple[Value, int]] = []
         arguments = {body.inputs[k].index for k in changing}
+        self.shifted: dict[int, tuple[int, int]] = {}
+        lying = self._shift(changing)
         for value, stack_value in self.w.stacks:
+            if stack_value.index in lying:
+                continue
             stack = r.claim(stack_value)
             if self.partial:
                 self.loop.stacks.append(stack)
@@ -261,12 +266,57 @@ class _LoopPlan:
             c = body.outputs[k]
             own = c.index in mine and c.index not in seen
             seen.add(c.index)
-            if own and k in follow:
+            if k in self.shifted:
+                self._along(k, c, own)
+            elif own and k in follow:
                 self._follow(k, c)
             elif own and self._overwrites(body.inputs[k], c):
                 self._place(k, c)
             else:
                 self._rotate(k, c, own)
+
+    def _shift(self, changing: Sequence[int]) -> set[int]:
+        """Carries whose old values are stacked: the loop writes each new value where the next step's old one is wanted, in a stack of one row more that begins with the start. The
+        stack of the new values is the same one without its first row."""
+        r = self.r
+        lying: set[int] = set()
+        if self.partial:
+            return lying  # rows that are not reached are zero
+        for k in changing:
+            a, c = self.body.inputs[k], self.body.outputs[k]
+            olds = [v for x, v in self.w.stacks if x is a and v.index not in r.fixed]
+            if not olds:
+                continue
+            t = a.type
+            rows: DimLike = self.length + 1
+            slot = r.b.slots.take(t.with_shape((rows, *t.shape)))
+            buffer = r.b.slot_array(slot, t.with_shape((rows, *t.shape)))
+
+            def window(start: DimLike, size: DimLike, t: TensorType = t, buffer: int = buffer) -> int:
+                starts = (start, *[0] * t.rank)
+                return r.b.view(buffer, OPS["slice"], (starts, (size, *t.shape), (1,) * (t.rank + 1)), t.with_shape((size, *t.shape)))
+
+            begin, after = (self.length, 0) if self.loop.reverse else (0, 1)
+            old, new = window(1 - after, self.length), window(after, self.length)
+            news = [v for x, v in self.w.stacks if x is c and v.index not in r.fixed and v.index not in lying]
+            for v, at in [*[(v, old) for v in olds], *[(v, new) for v in news]]:
+                lying.add(v.index)
+                r.arr[v.index] = at
+                r.buffers[v.index] = slot
+            self.shifted[k] = (r.b.reshaped(window(begin, 1), t.shape), self._row(new, t))
+        return lying
+
+    def _along(self, k: int, c: Value, own: bool) -> None:
+        """A carry that walks along its stack. See `_shift`."""
+        start, row = self.shifted[k]
+        o = self.v.operands[k]
+        self.r.emit("copy", (self.r.narrow(o, o.shape),), (start,), self.v)
+        carry = self._register("follow", k, start)
+        carry.new = row
+        if own and c.index not in self.sub.fixed:
+            self.sub.fixed[c.index] = row
+        else:
+            self.late.append((c, row))
 
     def _overwrites(self, a: Value, c: Value) -> bool:
         """Whether nothing reads the old carry once the new one is being made."""
@@ -320,11 +370,11 @@ class _LoopPlan:
         carry = Carry("place", at, at)
         self.loop.carries.append(carry)
 
-    def _register(self, mode: str, k: int) -> Carry:
+    def _register(self, mode: str, k: int, start: int = -1) -> Carry:
         a = self.body.inputs[k]
         current = self.b.array("carry", a.type, self.depth, name="")
         self.sub.arr[a.index] = current
-        carry = Carry("follow" if mode == "follow" else "rotate", current, self._start(k))
+        carry = Carry("follow" if mode == "follow" else "rotate", current, self._start(k) if start < 0 else start)
         final = self.w.finals.get(k)
         if final is not None:
             carry.final = self.r.claim(final)
@@ -393,7 +443,7 @@ def _cond(r: Region, v: Value, p: int) -> None:
         for value, place in copies:
             sub.emit("copy", (sub.narrow(value, value.shape),), (place,), v)
         r.b.blocks.pop()
-        sub.drop(sub.slot.values())
+        sub.end()
     r.b.blocks[r.depth].append(Step("branch", (), (), v, v.op, inner=branch))
 
 

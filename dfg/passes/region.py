@@ -49,6 +49,7 @@ class Builder:
         self._quick_arrays: dict[tuple[int, int], int] = {}
         self._views: dict[tuple[Any, ...], int] = {}
         self._constants: dict[Any, int] = {}
+        self._rows: dict[tuple[int, int], int] = {}
 
     def array(self, kind: Any, t: TensorType, scope: int, **more: Any) -> int:
         index = len(self.arrays)
@@ -105,8 +106,10 @@ class Builder:
 
     def row(self, stack: int, t: TensorType, loop: Loop) -> int:
         """The row of a stack at a loop's step."""
-        row = self.array("row", t, loop.depth, operands=(stack,))
-        loop.rows.append(row)
+        row = self._rows.get((stack, id(loop)))
+        if row is None:
+            row = self._rows[stack, id(loop)] = self.array("row", t, loop.depth, operands=(stack,))
+            loop.rows.append(row)
         return row
 
     def reshaped(self, base: int, shape: tuple[DimLike, ...]) -> int:
@@ -150,6 +153,8 @@ class Region:
         self.folded: dict[int, tuple[Value, Value]] = {}
         """Sums that are taken of two tensors' products directly, without the tensor of products."""
         self.skipped: set[int] = set()
+        self.buffers: dict[int, int] = {}
+        """Slots that several roots lie in: each is given back when the last of them dies."""
         self.border = 0
         """What stands before this position in the order is computed at another time than what stands after it."""
         self.pieces: dict[int, tuple[Value, tuple[DimLike, ...]]] = {}
@@ -414,6 +419,10 @@ class Region:
         slot = self.b.slots.take(t)
         return slot, self.b.slot_array(slot, t)
 
+    def end(self) -> None:
+        """Give back what the values of this region still hold."""
+        self.drop([*self.slot.values(), *set(self.buffers.values())])
+
     def drop(self, slots: Iterable[int]) -> None:
         for s in slots:
             self.b.slots.release(s)
@@ -424,7 +433,7 @@ class Region:
         """Make the steps of the values from one position to another."""
         dying = self._dying
         order, root, arr, slot, fixed, last, strides = self.order, self.root, self.arr, self.slot, self.fixed, self.last, self.strides
-        pieces = self.pieces
+        pieces, buffers = self.pieces, self.buffers
         static, slots, b, emit = self.static, self.b.slots, self.b, self.b.blocks[self.depth].append
         for p in range(start, len(order) if stop is None else stop):
             v = order[p]
@@ -463,6 +472,8 @@ class Region:
                 for r in dying[p]:
                     freed = slot.pop(r, None)
                     if freed is not None:
+                        slots.release(freed)
+                    elif r in buffers and (freed := buffers.pop(r)) not in buffers.values():
                         slots.release(freed)
 
     def _other(self, v: Value, p: int) -> None:
