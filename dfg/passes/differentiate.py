@@ -15,6 +15,7 @@ from dfg.ops.base import OPS, bodies, const_scalar, full
 from dfg.ops.calculus import jacobian_op, jvp_op, vjp_op
 from dfg.ops.leaf import make_pin
 from dfg.passes.cotangent import Cot, Pullback, settle
+from dfg.passes.nested import resolve, resolve_body
 from dfg.passes.rebuild import copy_values, rebuild
 from dfg.passes.reverse_loop import ReverseLoop
 from dfg.passes.rules import SIMPLIFY
@@ -34,7 +35,7 @@ class Differentiate:
         expander = _Expander(self)
         fresh, _ = rebuild(graph, SIMPLIFY, expander.handlers())
         expander.name_cotangents(fresh)
-        return fresh
+        return resolve(fresh)
 
 
 def has_calculus(v: Value) -> bool:
@@ -139,4 +140,4 @@ class _Expander:
         inner = body.graph.like(SIMPLIFY)
         mapping = copy_values(inner, body.graph.values, self.handlers())
         sealed, _ = seal(inner, [mapping[i.index] for i in body.inputs], [mapping[o.index] for o in body.outputs])
-        return sealed
+        return resolve_body(sealed)

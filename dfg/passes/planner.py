@@ -85,6 +85,7 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
         if name not in kept:
             v = leaves[name]
             kept[name] = (v, b.array("param" if v.op is param_op else "state", v.type, STATIC, name=name))
+    r.border = len(split.rest)
     r.analyse(roots)
     fields: list[Field] = []
     copies: list[tuple[Value, int]] = []
