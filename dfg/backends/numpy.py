@@ -155,6 +155,7 @@ class NumpyRuntime:
             arrays = self._with_defaults(inputs)
         if len(inputs) > len(arrays):
             check_names(self.plan, inputs, self.declared_inputs)
+            self._make_first(inputs)
         outs = self._run(arrays)
         return dict(zip(self._outputs, outs, strict=True))
 
@@ -216,13 +217,20 @@ class NumpyRuntime:
         filled = dict(inputs)
         for n in self._names:
             if n not in filled and n in self._defaults:
-                filled[n] = self.default(n)
+                filled[n] = self.default(n, inputs)
         check_names(self.plan, filled, self.declared_inputs)
         return [filled[n] for n in self._names]
 
-    def default(self, name: str) -> np.ndarray:
-        """The value of an input that is not fed."""
-        return self._initials()[self._defaults[name]].run({})[name]
+    def default(self, name: str, given: Mapping[str, Any]) -> np.ndarray:
+        """The value of an input that is not fed, beside those that are: these say how large it is."""
+        with self._lock:
+            r = self._initials()[self._defaults[name]]
+            if r.plan.dims:
+                fields = [f for f in (*self.plan.inputs, *self.plan.unread) if f.name in given]
+                sizes = self._binder.bind({f.name: as_declared(f, given[f.name]).shape for f in fields}, self._fixed, whole=False)
+                r._fixed = {n: Given(s, "this run") for n, s in sizes.items()}
+                r._forget()
+            return r.run({})[name]
 
     def _run(self, arrays: list[Any], outs: list[np.ndarray] | None = None) -> list[np.ndarray]:
         for k, (f, dtype, dense) in enumerate(self._wanted):
@@ -427,6 +435,14 @@ class NumpyRuntime:
                 for n in names(d):
                     if str(d) == n:
                         self._fixed.setdefault(n, Given(size, f"axis {axis} of `{name}`"))
+
+    def _make_first(self, inputs: Mapping[str, Any]) -> None:
+        """Make the first values of a run that is given more inputs than it reads: these have a say in the sizes."""
+        with self._lock:
+            if all(n in self._kept for n in self.plan.kept):
+                return
+            fields = [f for f in (*self.plan.inputs, *self.plan.unread) if f.name in inputs]
+            self._make_kept(self.sizes({f.name: as_declared(f, inputs[f.name]).shape for f in fields}))
 
     def kept_array(self, name: str) -> np.ndarray:
         """The array of a parameter or state; its first value is made now where no size of a run is needed."""

@@ -506,16 +506,25 @@ class Builder:
             self.sink.add(error("pythonic-method", f"there is no library `{root}`: a function is called by its name", func.span,
                                 fix=Fix(f"write `{name}(...)`", ((func.span, name),))))
             return
+        if name in FIELDS:
+            place = self.span(func.name.stop, call.stop)
+            self.sink.add(error("pythonic-method", f"`.{name}` is no method: it stands without `( )`", func.name.span,
+                                fix=Fix("remove the call", ((place, ""),)) if not call.args and not call.kwargs else None))
+            return
         base = text[call.start : func.name.start].rstrip()[:-1].rstrip()  # with its parentheses, without the dot
         bare = base[1:-1] if isinstance(func.base, (s.Binary, s.Logical, s.Compare, s.Unary)) and base[:1] == "(" else base
         if call.stop - call.start > 2000:
             fix = None
         else:
             rest = text[func.name.stop : call.stop].lstrip()[1:].lstrip()
+            if name in LISTED and len(call.args) > 1 and not call.kwargs:
+                rest = f"[{rest[:-1].rstrip()}])"
             fix = Fix(f"write `{name}(...)`", ((call.span, f"{name}({bare}{', ' if rest != ')' else ''}{rest}"),))
         self.sink.add(error("pythonic-method", f"values have no methods: `.{name}(...)` is written `{name}(...)`", func.name.span, fix=fix))
 
 
+FIELDS = frozenset({"T", "mT", "shape", "ndim", "size", "dtype"})
+LISTED = frozenset({"reshape", "transpose", "permute", "permute_dims", "view", "broadcast_to", "expand", "tile"})
 LIBRARIES = frozenset({"np", "numpy", "torch", "math", "jnp", "jax", "tf", "scipy", "cupy"})
 _TOP_ONLY = (s.Input, s.Param, s.State, s.Const, s.Output, s.Update, s.Default, s.Use, s.Def, s.Test)
 

@@ -16,7 +16,7 @@ import dfg.passes.loops
 import dfg.passes.lowering  # noqa: F401 - both fill LOWERINGS
 from dfg.diagnostics import UserError, error
 from dfg.diagnostics.codes import nearest
-from dfg.dims import Dim, names
+from dfg.dims import Binder, Dim, names
 from dfg.ir import Graph, Value
 from dfg.ops.leaf import input_op, param_op, state_op
 from dfg.passes.commit import Tail, tail_of
@@ -42,7 +42,7 @@ def compile_plan(
     paused = gc.isenabled()
     gc.disable()
     try:
-        return _plan(graph, chosen, updates, hints or {}, _initial_plans(graph, hints or {}))
+        return _plan(graph, chosen, updates, hints or {}, _initial_plans(graph, hints or {}), main=True)
     finally:
         if paused:
             gc.enable()
@@ -63,7 +63,10 @@ def _initial_plans(graph: Graph, hints: Mapping[str, int]) -> list[Plan]:
     return plans
 
 
-def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value], hints: Mapping[str, int], initials: Sequence[Plan]) -> Plan:
+def _plan(
+    graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value], hints: Mapping[str, int], initials: Sequence[Plan], main: bool = False
+) -> Plan:
+    """A plan for some roots. Initial values (not `main`) are made with the sizes of a run; everything else takes its sizes from what it is given."""
     b = Builder(hints)
     roots = [*chosen.values(), *updates.values()]
     live = graph.live(roots)
@@ -113,6 +116,10 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
     dims = {d for t in types.values() for part in (t.items if isinstance(t, TupleType) else (t,)) for d in part.shape}
     dims |= {d for x in typed if x.attrs for d in _dims(x.attrs)}
     used: set[str] = {n for d in dims for n in names(d)}
+    sizing = _sizing(graph, inputs, kept, used) if main else []
+    for v in sizing:
+        inputs[v.attrs[0]] = (v, b.array("input", v.type, CALL, name=v.attrs[0]))
+        used |= {n for d in v.shape for n in names(d)}
     # What speaks of a size that nothing here has was needed by a value that this plan does not compute.
     needs = [need for need in graph.needs.values() if names(need.left) | names(need.right) <= used]
     return Plan(
@@ -122,7 +129,7 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
         commit,
         b.slots.finish(),
         b.slots.extents,
-        [field_of(n, v, a) for n, (v, a) in inputs.items()],
+        [field_of(n, v, a) for n, (v, a) in sorted(inputs.items(), key=lambda item: item[1][0].index)],
         {n: field_of(n, v, a) for n, (v, a) in kept.items()},
         fields,
         tuple(sorted(used)),
@@ -133,7 +140,36 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
         initials,
         bool(updates),
         declared,
+        [Field(v.attrs[0], v.type, -1, graph.spans.get(v.index)) for v in graph.values if v.op is input_op and v.attrs[0] not in inputs] if main else [],
     )
+
+
+def _sizing(graph: Graph, inputs: Mapping[str, Any], kept: Mapping[str, tuple[Value, int]], used: set[str]) -> list[Value]:
+    """The inputs that steps do not read and that nevertheless give a used size its value, in the order of their declarations."""
+    given = [(n, v.shape) for n, (v, _) in (*inputs.items(), *kept.items())]
+    missing = used - {str(d) for _, shape in given for d in shape}
+    if not missing:
+        return []
+    chosen: list[Value] = []
+    others = [v for v in graph.values if v.op is input_op and v.attrs[0] not in inputs]
+    bound = set(Binder(given, graph.facts).names)
+    # A bare axis binds before one that has to be solved, and one that binds at once before one that takes another input.
+    for rank in (1, 2, 3):
+        for v in others:
+            missing = used - bound
+            if not missing or v.attrs[0] in dict(given):
+                continue
+            more = [*given, (v.attrs[0], v.shape)]
+            gains = {
+                1: bool(missing & {str(d) for d in v.shape}),
+                2: bool(missing & set(Binder(more, graph.facts).names)),
+                3: any(names(d) for d in v.shape),
+            }
+            if gains[rank]:
+                chosen.append(v)
+                given = more
+                bound = set(Binder(given, graph.facts).names)
+    return chosen
 
 
 def _dims(attrs: Any) -> Iterable[Dim]:

@@ -18,9 +18,9 @@ def rebuild(
     the new graph and where each old value went. `settled`: the graph was made under the same rules, so that a value whose operands are
     copied as they are needs none."""
     fresh = graph.like(rules)
-    # A state that is only written, and a parameter that nothing reads, are still declared.
+    # A state that is only written, and a parameter that nothing reads, are still declared; so is an input of which only the size is used.
     kept = {*graph.roots.initials, *graph.roots.updates}
-    leaves = [v for v in graph.values if v.op.leaf and v.op.name in ("param", "state") and v.attrs[0] in kept] if kept else []
+    leaves = [v for v in graph.values if v.op.leaf and (v.op.name == "input" or (v.op.name in ("param", "state") and v.attrs[0] in kept))]
     mapping = copy_values(fresh, graph.live([*graph.roots.values(), *leaves]), handlers or {}, settled)
     fresh.roots = Roots(
         {k: mapping[v.index] for k, v in graph.roots.outputs.items()},

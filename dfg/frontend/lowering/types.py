@@ -66,7 +66,7 @@ def size(lo: Lowering, thing: Thing, node: s.Node, scope: Scope) -> DimLike:
 
 
 def fit_type(lo: Lowering, thing: Thing, wanted: TensorType, node: s.Node, declared: s.Node, scope: Scope | None) -> Thing:
-    """A value stretched to a declared type; dtypes convert where nothing is lost by kind."""
+    """A value stretched to a declared type; dtypes convert where nothing is lost by kind (f64 to f32 warns, f64 to i64 is an error)."""
     if not is_tensor(thing):
         lo.value(thing, node)
     if isinstance(thing, ListThing):
@@ -82,7 +82,7 @@ def fit_type(lo: Lowering, thing: Thing, wanted: TensorType, node: s.Node, decla
         value = lo.guarded(lambda: lo.cx.literal(thing, wanted.dtype), node)
     else:
         value = lo.value(thing, node)
-        if promote(value.dtype, wanted.dtype) is not wanted.dtype:
+        if promote(value.dtype, wanted.dtype) is not wanted.dtype and value.dtype.kind != wanted.dtype.kind:
             lo.fail(
                 "wrong-dtype",
                 f"{value.type} is not {wanted}",
