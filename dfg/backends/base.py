@@ -48,7 +48,7 @@ class SizeBinder:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.fields: dict[str, Field] = {f.name: f for f in (*plan.inputs, *plan.kept.values())}
+        self.fields: dict[str, Field] = {f.name: f for f in (*plan.spare.values(), *plan.inputs, *plan.kept.values())}
 
     def bind(self, shapes: Mapping[str, tuple[int, ...]], fixed: Mapping[str, Given]) -> dict[str, int]:
         """Sizes by name. `fixed` are sizes that parameters and states already have. Raises `UserError`."""

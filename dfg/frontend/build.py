@@ -449,9 +449,13 @@ class Builder:
         self.check_body(body, False, "while")
         return s.While(self.source, start, stop, test, limit, carries, body)
 
-    def for_(self, start: int, stop: int, name: s.Name, over: s.Range, carries: tuple[s.Carry, ...], body: s.Block) -> s.For:
-        self.check_body(body, False, "for")
-        return s.For(self.source, start, stop, name, over, carries, body)
+    def for_(self, start: int, stop: int, name: s.Name, over: s.Range, carries: tuple[s.Carry, ...] | None, body: s.Block) -> s.For:
+        if carries is None and id(body) not in self.broken and not any(isinstance(statement, s.Yield) for statement in body.statements):
+            self.sink.add(error("loop-without-carry", "a `for` loop carries a value from step to step, or yields one", self.span(start, start + 3),
+                                help="say which, and from what: `carry s = START`; `[f(i) for i in 0..n]` makes an array"))
+        else:
+            self.check_body(body, False, "for")
+        return s.For(self.source, start, stop, name, over, carries or (), body)
 
     def if_(self, start: int, stop: int, test: s.Expr, then: s.Block, otherwise: s.Block | s.If) -> s.If:
         self.check_body(then, True, "if")

@@ -320,10 +320,8 @@ class Recovery(Trouble):
                 return self.edit(self.index, self.index, ("MAX", "max"), ("NUMBER", "1000"))
             return self.skip()
         if "CARRY" in expected and self.kind == "LBRACE":
-            word = self.word(at)
-            other = "; `[f(i) for i in 0..n]` makes an array" if word == "for" else ""
-            self.report("loop-without-carry", f"a `{word}` loop carries a value from step to step", self.span(at),
-                        help=f"say which, and from what: `carry s = START`{other}")
+            self.report("loop-without-carry", f"a `{self.word(at)}` loop carries a value from step to step", self.span(at),
+                        help="say which, and from what: `carry s = START`")
             return self.skip()
         return None
 

@@ -133,7 +133,7 @@ def _thing(x: Any, cx: Surface, of: Callable[[Handle], Value]) -> Any:
 
 def _lowered(name: str, text: str, things: Sequence[Any], cx: Surface, args: Sequence[Any], place: Place | None) -> Any:
     from dfg.frontend import syntax as s
-    from dfg.frontend.lowering import control, derivatives, expressions
+    from dfg.frontend.lowering import control, derivatives, expressions, unrolled
     from dfg.frontend.lowering.engine import Failed, Lowering, Region
     from dfg.frontend.lowering.modules import StdLoader
     from dfg.frontend.lowering.scopes import Binding, Scope, scan_scopes

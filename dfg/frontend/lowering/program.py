@@ -19,7 +19,7 @@ from dfg.diagnostics.codes import nearest
 from dfg.dims import Binder, Dim, DimLike, Facts, named, names
 from dfg.frontend import syntax as s
 from dfg.frontend.exact import is_exact, lower_exact
-from dfg.frontend.lowering import control, derivatives, expressions
+from dfg.frontend.lowering import control, derivatives, expressions, unrolled
 from dfg.frontend.lowering.blocks import bound_names, check_storable, match, run_statement
 from dfg.frontend.lowering.blocks import expressions as several
 from dfg.frontend.lowering.engine import Failed, Gen, Loader, Lowering, Region
