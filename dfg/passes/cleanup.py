@@ -8,7 +8,7 @@ from dfg.ir import Graph, Subgraph, Value
 from dfg.ops.base import OPS, Op
 from dfg.ops.leaf import pin
 from dfg.passes.nested import Places, change_bodies, copied
-from dfg.passes.rebuild import Handler, copy_values, rebuild
+from dfg.passes.rebuild import Handler, copy_values, declared, rebuild
 from dfg.passes.rules import SIMPLIFY
 
 
@@ -22,7 +22,7 @@ class Cleanup:
     def run(self, graph: Graph) -> Graph:
         cleaner = _Cleaner({op for op in OPS.values() if op.marker and (self.final or op is pin)})
         simplified = graph.rules is SIMPLIFY
-        if simplified and not cleaner.changes(graph) and len(graph.live(graph.roots.values())) == len(graph):
+        if simplified and not cleaner.changes(graph) and len(graph.live([*graph.roots.values(), *declared(graph)])) == len(graph):
             return graph
         fresh, _ = rebuild(graph, SIMPLIFY, cleaner.handlers(), settled=simplified)
         return fresh

@@ -471,9 +471,10 @@ class Region:
             if p in dying:
                 for r in dying[p]:
                     freed = slot.pop(r, None)
+                    if freed is None and r in buffers:
+                        freed = buffers.pop(r)
+                        freed = None if freed in buffers.values() else freed
                     if freed is not None:
-                        slots.release(freed)
-                    elif r in buffers and (freed := buffers.pop(r)) not in buffers.values():
                         slots.release(freed)
 
     def _other(self, v: Value, p: int) -> None:
