@@ -62,9 +62,27 @@ def _fraction(a: Any, b: Any, x: Array, count: int) -> Any:
     h: Any = 1.0
     for n in range(count, 0, -1):
         m = n // 2
-        d = (b - m) * (x * m) / ((a + (2 * m - 1)) * (a + 2 * m)) if n % 2 == 0 else -((a + m) * (a + b + m)) * x / ((a + 2 * m) * (a + (2 * m + 1)))
+        # By partial fractions 1 / ((a + c)(a + c + 1)) is a difference, which is short as a jet.
+        d = (b - m) * (x * m) * _gap(a, 2 * m - 1) if n % 2 == 0 else -((a + m) * (a + b + m)) * x * _gap(a, 2 * m)
         h = d / h + 1.0
     return h
+
+
+def _gap(a: Any, c: int) -> Any:
+    """1 / ((a + c)(a + c + 1))."""
+    if not isinstance(a, Jet):
+        return 1 / ((a + c) * (a + (c + 1)))
+    # Of the variable number `k`: the coefficients of 1 / (a + c) - 1 / (a + c + 1), without cancellation of the first.
+    zero = (0,) * len(a.orders)
+    k = next((p for p in range(len(zero)) if tuple(int(q == p) for q in range(len(zero))) in a.c), 0)
+    u, v = 1 / (a.c[zero] + c), 1 / (a.c[zero] + (c + 1))
+    made, power, sign = {}, u * v, 1.0
+    total = power
+    for n in range(a.orders[k] + 1):
+        made[tuple(n if q == k else 0 for q in range(len(zero)))] = sign * total
+        # u^(n+1) - v^(n+1) = (u - v) (u^n + u^(n-1) v + ... + v^n)
+        total, power, sign = total * u + power * v ** (n + 1), power, -sign
+    return Jet(a.orders, made)
 
 
 def _terms(a: Array, b: Array) -> int:
