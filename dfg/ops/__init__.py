@@ -26,6 +26,7 @@ from dfg.ops import (
     reduce,
     signal,
     special,
+    spectral,
     statistics,
     windows,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "reduce",
     "signal",
     "special",
+    "spectral",
     "statistics",
     "windows",
 ]
