@@ -253,7 +253,8 @@ def _log1p_minus(x: Array) -> Array:
 
 def _prefactor(a: Array, x: Array) -> Array:
     """x ** a exp(-x) / gamma(a + 1)."""
-    big = a >= 10
+    # Far below a the logarithm of x / a is better taken apart.
+    big = (a >= 10) & (x > 0.1 * a)
     safe = np.where(big, a, 10.0)
     large = np.exp(safe * _log1p_minus((x - safe) / safe) - stirling(safe)) / np.sqrt(2 * np.pi * safe)
     small = np.where(big, 1.0, a)
