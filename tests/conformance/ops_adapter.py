@@ -202,7 +202,7 @@ def spread(c: Case, x: Value, axis: Any = None, keepdims: bool = False, correcti
 
 @op("vector_norm")
 def vector_norm(c: Case, x: Value, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Value:
-    return c.vector_norm(x, axis=over(axis, x), keepdims=keepdims, ord=ord)
+    return c.vector_norm(x, axis=() if axis == [] else over(axis, x), keepdims=keepdims, ord=ord)  # an empty list: each element alone
 
 
 @op("matrix_norm")
