@@ -14,8 +14,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from dfg.ir import Value
 from dfg.ops import special_beta
 from dfg.ops.base import OPS, Attr, NoGradient, Op, RuleContext, Sampler, elementwise, full_like, uniform

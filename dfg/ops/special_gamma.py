@@ -269,6 +269,11 @@ def gammainc_pair(a: Array, x: Array) -> tuple[Array, Array]:
     lower, upper = np.full(a.shape, np.nan), np.full(a.shape, np.nan)
     with np.errstate(all="ignore"):
         good = (a > 0) & (x > 0) & np.isfinite(a) & np.isfinite(x)
+        large = good & (a > 1e6)
+        k = np.flatnonzero(large)
+        if k.size:
+            lower[k], upper[k] = _uniform(a[k], x[k])
+        good &= ~large
         series = good & ((x <= 1) | (x < a))
         k = np.flatnonzero(series)
         if k.size:
@@ -291,6 +296,25 @@ def gammainc_pair(a: Array, x: Array) -> tuple[Array, Array]:
         ):
             lower[where], upper[where] = low, 1 - low
     return lower.reshape(shape), upper.reshape(shape)
+
+
+UNIFORM_0: Final = (-1 / 3, 1 / 12, -2 / 135, 1 / 864, 1 / 2835, -139 / 777600, 1 / 25515)
+UNIFORM_1: Final = (-1 / 540, -1 / 288, 1 / 378, -77 / 77760)
+
+
+def _uniform(a: Array, x: Array) -> tuple[Array, Array]:
+    """Both functions for large a by Temme's uniform expansion (DLMF 8.12): the error function of where x is beside a, in units of the width, and two terms of the rest,
+    whose coefficients are taken about x = a, as elsewhere nothing is left of them. Where series and fraction need as many terms as the root of a, this needs none."""
+    from dfg.ops.special_error import erfc  # that module is made of this one's series
+
+    shift = (x - a) / a
+    half = np.clip(-_log1p_minus(shift), 0.0, None)  # eta ** 2 / 2
+    eta = np.copysign(np.sqrt(2 * half), shift)
+    near = np.clip(eta, -0.2, 0.2)
+    rest = np.polynomial.polynomial.polyval(near, UNIFORM_0) + np.polynomial.polynomial.polyval(near, UNIFORM_1) / a
+    rest = rest * np.exp(-a * half) / np.sqrt(2 * np.pi * a)
+    side = eta * np.sqrt(0.5 * a)
+    return 0.5 * erfc(-side) - rest, 0.5 * erfc(side) + rest
 
 
 def _series(a: Array, x: Array) -> Array:
