@@ -229,11 +229,11 @@ softplus = unary(
 
 
 def _xlogy(xp: Any, x: Any, y: Any) -> Any:
-    return xp.where((x == 0) & ~xp.isnan(y), x * 0, x * xp.log(xp.where((x == 0) & ~xp.isnan(y), 1, y))).astype(x.dtype, copy=False)
+    return xp.where((x == 0) & ~xp.isnan(y), 0, x * xp.log(xp.where((x == 0) & ~xp.isnan(y), 1, y))).astype(x.dtype, copy=False)
 
 
 def _xlog1py(xp: Any, x: Any, y: Any) -> Any:
-    return xp.where((x == 0) & ~xp.isnan(y), x * 0, x * xp.log1p(xp.where((x == 0) & ~xp.isnan(y), 0, y))).astype(x.dtype, copy=False)
+    return xp.where((x == 0) & ~xp.isnan(y), 0, x * xp.log1p(xp.where((x == 0) & ~xp.isnan(y), 0, y))).astype(x.dtype, copy=False)
 
 
 def _xlog_vjp(shift: float) -> Any:
