@@ -12,16 +12,20 @@ Handler = Callable[[Graph, Value, tuple[Value, ...]], Value]
 
 
 def rebuild(
-    graph: Graph, rules: Rules | None = None, handlers: Mapping[Any, Handler] | None = None, settled: bool = False
+    graph: Graph,
+    rules: Rules | None = None,
+    handlers: Mapping[Any, Handler] | None = None,
+    settled: bool = False,
+    mapping: dict[int, Value] | None = None,
 ) -> tuple[Graph, dict[int, Value]]:
     """The part of a graph that its roots need, emitted again under `rules`; ops in `handlers` are replaced by what these give. Returns
     the new graph and where each old value went. `settled`: the graph was made under the same rules, so that a value whose operands are
-    copied as they are needs none."""
+    copied as they are needs none. `mapping`: a dict that handlers read, which is filled."""
     fresh = graph.like(rules)
     # A state that is only written, and a parameter that nothing reads, are still declared.
     kept = {*graph.roots.initials, *graph.roots.updates}
     leaves = [v for v in graph.values if v.op.leaf and v.op.name in ("param", "state") and v.attrs[0] in kept] if kept else []
-    mapping = copy_values(fresh, graph.live([*graph.roots.values(), *leaves]), handlers or {}, settled)
+    mapping = copy_values(fresh, graph.live([*graph.roots.values(), *leaves]), handlers or {}, settled, mapping)
     fresh.roots = Roots(
         {k: mapping[v.index] for k, v in graph.roots.outputs.items()},
         {k: mapping[v.index] for k, v in graph.roots.updates.items()},
@@ -43,9 +47,12 @@ def rebuild(
     return fresh, mapping
 
 
-def copy_values(fresh: Graph, values: Sequence[Value], handlers: Mapping[Any, Handler], settled: bool = False) -> dict[int, Value]:
+def copy_values(
+    fresh: Graph, values: Sequence[Value], handlers: Mapping[Any, Handler], settled: bool = False, mapping: dict[int, Value] | None = None
+) -> dict[int, Value]:
     """Emit values of another graph in a new one, in order, with their side tables; where each went. See `rebuild`."""
-    mapping: dict[int, Value] = {}
+    if mapping is None:
+        mapping = {}
     if not values:
         return mapping
     source = values[0].graph
