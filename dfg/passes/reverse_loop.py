@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from dfg.ir import Graph, Subgraph, Value, seal
 from dfg.ops.base import OPS, full
 from dfg.ops.branch import loop_parts
-from dfg.ops.contract import LETTERS, canonical, split_subs
 from dfg.ops.leaf import arg, project_inner, projection
 from dfg.passes.cotangent import Cot, Projection, Pullback, settle
+from dfg.passes.lifting import Lifting
 from dfg.types import BOOL, TensorType, TupleType
 
 
@@ -50,7 +50,7 @@ class ReverseLoop:
             if active[i] and (cts.get(("part", i)) is None or cts[("part", i)].pred is not None)
         }
         while True:
-            step = _Step(self, y, cts, active, preds)
+            step = ReverseStep(self, y, cts, active, preds)
             more = {i for i in step.needs_pred if i not in preds}
             if not more:
                 return step.finish()
@@ -144,7 +144,7 @@ class ForwardCopy:
         return needed
 
 
-class _Step:
+class ReverseStep:
     """One attempt at a reverse body, for a guess of which carries need a predicate."""
 
     def __init__(self, loop: ReverseLoop, y: Value, cts: dict[Projection, Cot], active: list[bool], preds: set[int]) -> None:
@@ -222,43 +222,43 @@ class _Step:
             self.outputs.append(full(g, False, t) if c is None else full(g, True, t) if c.pred is None else c.pred)
             given = self.cts.get(("part", i))
             starts.append(full(outer, False, t) if given is None else full(outer, True, t) if given.pred is None else given.pred)
-        captures = range(self.carries + self.xs, len(self.args))
         sums: dict[int, tuple[int, int | None]] = {}
-        lifted: dict[int, Value] = {}
-        stacks_wanted: list[Value] = []
-        for k in captures:
+        found = {k: c for k in range(self.carries + self.xs, len(self.args)) if (c := self.found.get(k)) is not None}
+        linear = {k: c.value for k, c in found.items() if c.pred is None}
+        lifting = Lifting(self, linear.values())
+        for k, c in found.items():
+            if c.pred is None:
+                continue
+            t = self.body.inputs[k].type
+            total, seen = self._arg(t), self._arg(t.with_dtype(BOOL))
+            at = len(carry_args)
+            carry_args += [total, seen]
+            self.outputs += [total + settle(c), seen | c.pred]
+            starts += [full(outer, 0, t), full(outer, False, seen.type)]
+            sums[k] = (at, at + 1)
+        added: dict[int, int] = {}
+        for leaf in lifting.carried:
+            total = self._arg(leaf.type)
+            added[leaf.index] = len(carry_args)
+            carry_args.append(total)
+            self.outputs.append(total + leaf)
+            starts.append(full(outer, 0, leaf.type))
+        count = len(carry_args)
+        slices: dict[int, tuple[Value, Value | None]] = {}
+        batched: dict[int, Value] = {}
+        for k in range(self.carries, self.carries + self.xs):
             c = self.found.get(k)
             if c is None:
                 continue
-            if c.pred is None and c.value.op.bilinear and self._per_step(c.value.operands[0]) and self._per_step(c.value.operands[1]):
-                lifted[k] = c.value
-                stacks_wanted += c.value.operands
+            if c.pred is None and lifting.batch(c.value):
+                batched[k] = c.value
                 continue
-            t = self.body.inputs[k].type
-            total = self._arg(t)
-            at = len(carry_args)
-            carry_args.append(total)
-            self.outputs.append(total + settle(c))
-            starts.append(full(outer, 0, t))
-            pred_at = None
+            slices[k] = (settle(c), c.pred)
+            self._yield(slices[k][0])
             if c.pred is not None:
-                seen = self._arg(t.with_dtype(BOOL))
-                pred_at = len(carry_args)
-                carry_args.append(seen)
-                self.outputs.append(seen | c.pred)
-                starts.append(full(outer, False, seen.type))
-            sums[k] = (at, pred_at)
-        count = len(carry_args)
-        slices: dict[int, tuple[Value, Value | None]] = {}
-        for k in range(self.carries, self.carries + self.xs):
-            c = self.found.get(k)
-            if c is not None:
-                slices[k] = (settle(c), c.pred)
-                self._yield(slices[k][0])
-                if c.pred is not None:
-                    self._yield(c.pred)
-        for v in stacks_wanted:
-            if not self.copy.forward(v) or self._residual(v) is None:
+                self._yield(c.pred)
+        for v in lifting.stacks.values():
+            if not self.copy.forward(v) or self.residual(v) is None:
                 self._yield(v)
         results = self._emit(carry_args, starts, count)
         final: list[Cot | None] = [None] * len(y.operands)
@@ -266,11 +266,14 @@ class _Step:
             pred = results[where_pred[i]] if i in where_pred else None
             final[i] = Cot(results[at], pred)
         for k, (value, pred) in slices.items():
-            final[k] = Cot(self._stack(value, results, count), None if pred is None else self._stack(pred, results, count))
+            final[k] = Cot(self.stack(value, results, count), None if pred is None else self.stack(pred, results, count))
         for k, (at, pred_at) in sums.items():
             final[k] = Cot(results[at], None if pred_at is None else results[pred_at])
-        for k, product in lifted.items():
-            final[k] = Cot(self._lift(product, results, count))
+        for k, product in batched.items():
+            final[k] = Cot(lifting.product(product, results, count, True))
+        totals = lifting.totals({i: results[at] for i, at in added.items()}, results, count)
+        for k, value in linear.items():
+            final[k] = Cot(totals[value.index])
         return final
 
     def _used_preds(self) -> list[int]:
@@ -300,7 +303,7 @@ class _Step:
             self.yields[v.index] = len(self.outputs)
             self.outputs.append(v)
 
-    def _per_step(self, v: Value) -> bool:
+    def per_step(self, v: Value) -> bool:
         """Whether a value of the body can be stacked with profit: it varies from step to step."""
         return not self.copy.forward(v) or not self._invariant(v)
 
@@ -309,7 +312,7 @@ class _Step:
 
     # --- residuals ------------------------------------------------------------------------------------------------------------------
 
-    def _residual(self, f: Value) -> Value | None:
+    def residual(self, f: Value) -> Value | None:
         """The stack of a forward value in the outer graph, or None if it is computed again."""
         y = self.y
         k = self.copy.place.get(f.index)
@@ -329,7 +332,7 @@ class _Step:
     def _emit(self, carry_args: list[Value], starts: list[Value], count: int) -> list[Value]:
         g, y = self.graph, self.y
         live = g.live(self.outputs)
-        needed = self.copy.needed(live, self.outputs, self._residual)
+        needed = self.copy.needed(live, self.outputs, self.residual)
         captured = {a.index: y.operands[k] for k, a in enumerate(self.args) if k >= self.carries + self.xs}
         inner = Graph(g.facts, g.rules)
         new: dict[int, Value] = {}
@@ -374,19 +377,12 @@ class _Step:
         loop = y.graph.emit(op, tuple(operands), (sealed, self.length, count, xs, not self.reverse))
         return [y.graph.emit(OPS["part"], (loop,), (k,)) for k in range(len(self.outputs))]
 
-    def _stack(self, v: Value, results: list[Value], count: int) -> Value:
+    def stack(self, v: Value, results: list[Value], count: int) -> Value:
         if v.index in self.yields:
             return results[self.yields[v.index]]
-        stack = self._residual(v)
+        stack = self.residual(v)
         assert stack is not None
         return stack
-
-    def _lift(self, product: Value, results: list[Value], count: int) -> Value:
-        """One contraction over steps and what each step summed."""
-        a, b, result = split_subs(product.attrs[0])
-        t = next(c for c in LETTERS if c not in product.attrs[0])
-        x, z = (self._stack(o, results, count) for o in product.operands)
-        return OPS["contract"](x, z, subs=canonical(f"{t}{a},{t}{b}->{result}"))
 
 
 def reverse_cond(driver: ReverseLoop, y: Value, cts: dict[Projection, Cot], need: Sequence[bool]) -> list[Cot | None]:

@@ -20,6 +20,12 @@ from dfg.types import BOOL, F64, TensorType, TupleType
 D = 2
 VECTOR = TensorType(F64, (D,))
 MATRIX = TensorType(F64, (D, D))
+
+
+def _row(w: Value, k: int) -> Value:
+    return OPS["slice"](w, starts=(k, 0), sizes=(1, D), strides=(1, 1))
+
+
 OPERATIONS: dict[str, Callable[..., Value]] = {
     "sin": lambda a, b, w: OPS["sin"](a),
     "add": lambda a, b, w: a + b,
@@ -31,6 +37,9 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "singular": lambda a, b, w: OPS["where"](b > 0.3, a, OPS["log"](0.2 + b * b)),
     "flip": lambda a, b, w: OPS["flip"](a, axes=(0,)) - b,
     "window": lambda a, b, w: OPS["concat"](OPS["slice"](a, starts=(1,), sizes=(1,), strides=(1,)), OPS["slice"](b, starts=(0,), sizes=(1,), strides=(1,)), axis=0),
+    "transposed": lambda a, b, w: OPS["contract"](OPS["permute"](w, perm=(1, 0)), a, subs="ab,b->a") - OPS["contract"](w, b, subs="ab,b->a"),
+    "rows": lambda a, b, w: OPS["concat"](*[OPS["contract"](_row(w, k), v, subs="ab,b->a") for k, v in enumerate((a, b))], axis=0),
+    "added": lambda a, b, w: a * 0.5 + OPS["reshape"](_row(w, 1), shape=(D,)),
     "invariant": lambda a, b, w: OPS["contract"](OPS["sin"](w), a, subs="ab,b->a"),
 }  # fmt: skip
 Program = list[tuple[Any, ...]]
