@@ -92,6 +92,9 @@ class SizeBinder:
             return sizes
         lacking = [d for d in self.plan.dims if d not in sizes]
         if lacking:
+            for f, axis, d, size in open_:
+                if len(names(d)) == 1 and names(d) <= set(lacking):
+                    raise self._mismatch(f, shapes[f.name], axis, str(d), f"{d}, which is {size} for no size `{next(iter(names(d)))}`")
             giver = next((f.name for f in self.plan.spare.values() if f.name not in shapes and names_of(f.type) & set(lacking)), None)
             raise UserError(
                 error(
@@ -164,7 +167,8 @@ class SizeBinder:
                 raise UserError(
                     error(
                         "unmet-size",
-                        f"{need.why}: {need.left} must be at least {need.right}, and these are {left} and {right}",
+                        f"{need.why}: {need.left} must be at least {need.right}, and "
+                        + (f"is {left}" if isinstance(need.right, int) else f"these are {left} and {right}"),
                         need.span,
                         notes=[because(need.left, need.right)],
                     )

@@ -37,7 +37,7 @@ class Recovery(Trouble):
         for slip in (
             self.slip_stray_brace, self.slip_reserved, self.slip_assignment_to_word, self.slip_python_block, self.slip_import,
             self.slip_word, self.slip_ternary, self.slip_augmented, self.slip_equals, self.slip_scan, self.slip_while, self.slip_range,
-            self.slip_else, self.slip_declaration, self.slip_arrow, self.slip_open_line, self.slip_brace,
+            self.slip_else, self.slip_declaration, self.slip_arrow, self.slip_dim_chain, self.slip_open_line, self.slip_brace,
         ):  # fmt: skip
             outcome = slip()
             if outcome is not None:
@@ -378,6 +378,20 @@ class Recovery(Trouble):
             self.report("missing-value", f"a {word} needs {'its' if first == 'CONST' else 'an initial'} value", self.here(), help=help_text)
             return self.skip()
         return None
+
+    def slip_dim_chain(self) -> Outcome | None:
+        """`dim 2 <= n <= 5`."""
+        if self.types[self.begin] != "DIM" or self.kind != "CMP" or "CMP" not in self.types[self.begin : self.index]:
+            return None
+        first = self.types.index("CMP", self.begin)
+        left, middle, right = (
+            self.text[self.tokens.starts[a] : self.tokens.stops[b - 1]] for a, b in ((self.begin + 1, first), (first + 1, self.index), (self.index + 1, self.end))
+        )
+        whole = Span(self.source, self.tokens.starts[self.begin], self.tokens.stops[self.end - 1])
+        new = f"dim {left} {self.word(first)} {middle}\ndim {middle} {self.word(self.index)} {right}"
+        self.report("pythonic-chain", "comparisons do not chain", Span(self.source, self.tokens.starts[self.begin + 1], self.tokens.stops[self.end - 1]),
+                    help="a `dim` line states one fact", fix=Fix("write two lines", ((whole, new),)))
+        return self.skip()
 
     def slip_arrow(self) -> Outcome | None:
         """`def f(x) -> x + 1`: a value where the type of the result would stand."""

@@ -353,10 +353,6 @@ def gammainc_pair(a: Array, x: Array) -> tuple[Array, Array]:
     return lower.reshape(shape), upper.reshape(shape)
 
 
-UNIFORM_0: Final = (-1 / 3, 1 / 12, -2 / 135, 1 / 864, 1 / 2835, -139 / 777600, 1 / 25515)
-UNIFORM_1: Final = (-1 / 540, -1 / 288, 1 / 378, -77 / 77760)
-
-
 def _series(a: Array, x: Array) -> Array:
     result = np.empty_like(a)
     active = np.arange(a.size)
