@@ -254,8 +254,8 @@ class Plan:
     updates: bool = False
     declared: Mapping[str, Field] = field(default_factory=dict)
     """All parameters and states of the program."""
-    unread: Sequence[Field] = ()
-    """The program's other inputs, which a run may be given: their shapes tell the sizes of parameters that are made in that run."""
+    spare: Mapping[str, Field] = field(default_factory=dict)
+    """Inputs that no step reads; where one is given, its shape tells sizes too."""
     _cache: dict[str, Any] = field(default_factory=dict)
 
     def layout(self, sizes: Mapping[str, int]) -> tuple[np.ndarray, int]:

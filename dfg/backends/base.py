@@ -53,7 +53,7 @@ class SizeBinder:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.fields: dict[str, Field] = {f.name: f for f in (*plan.unread, *plan.inputs, *plan.kept.values())}
+        self.fields: dict[str, Field] = {f.name: f for f in (*plan.spare.values(), *plan.inputs, *plan.kept.values())}
 
     def bind(self, shapes: Mapping[str, tuple[int, ...]], fixed: Mapping[str, Given], whole: bool = True) -> dict[str, int]:
         """Sizes by name. `fixed` are sizes that parameters and states already have; unless `whole`, some may stay unknown. Raises `UserError`."""
@@ -95,7 +95,7 @@ class SizeBinder:
             for f, axis, d, size in open_:
                 if len(names(d)) == 1 and names(d) <= set(lacking):
                     raise self._mismatch(f, shapes[f.name], axis, str(d), f"{d}, which is {size} for no size `{next(iter(names(d)))}`")
-            giver = next((f.name for f in self.plan.unread if f.name not in shapes and names_of(f.type) & set(lacking)), None)
+            giver = next((f.name for f in self.plan.spare.values() if f.name not in shapes and names_of(f.type) & set(lacking)), None)
             raise UserError(
                 error(
                     "dim-unbound",

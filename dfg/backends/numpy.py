@@ -34,6 +34,8 @@ from dfg.ir import Value
 from dfg.plan import CALL, Field, Plan, Step
 from dfg.types import TensorType
 
+_NOTHING: Final[Mapping[str, tuple[int, ...]]] = {}
+
 KEPT_SIZES: Final = 16
 """For so many different shapes of inputs arenas are kept."""
 _serial = itertools.count()
@@ -153,10 +155,11 @@ class NumpyRuntime:
             arrays = [inputs[n] for n in self._names]
         except KeyError:
             arrays = self._with_defaults(inputs)
+        told: dict[str, tuple[int, ...]] = {}
         if len(inputs) > len(arrays):
             check_names(self.plan, inputs, self.declared_inputs)
-            self._make_first(inputs)
-        outs = self._run(arrays)
+            told = {n: as_declared(f, inputs[n]).shape for n, f in self.plan.spare.items() if n in inputs}
+        outs = self._run(arrays, None, told)
         return dict(zip(self._outputs, outs, strict=True))
 
     def _quick_code(self) -> Callable[[Mapping[str, Any]], dict[str, np.ndarray]]:
@@ -226,21 +229,22 @@ class NumpyRuntime:
         with self._lock:
             r = self._initials()[self._defaults[name]]
             if r.plan.dims:
-                fields = [f for f in (*self.plan.inputs, *self.plan.unread) if f.name in given]
+                fields = [f for f in (*self.plan.inputs, *self.plan.spare.values()) if f.name in given]
                 sizes = self._binder.bind({f.name: as_declared(f, given[f.name]).shape for f in fields}, self._fixed, whole=False)
                 r._fixed = {n: Given(s, "this run") for n, s in sizes.items()}
                 r._forget()
             return r.run({})[name]
 
-    def _run(self, arrays: list[Any], outs: list[np.ndarray] | None = None) -> list[np.ndarray]:
+    def _run(self, arrays: list[Any], outs: list[np.ndarray] | None = None, told: Mapping[str, tuple[int, ...]] = _NOTHING) -> list[np.ndarray]:
+        """`told` are the shapes of inputs that were given and are not needed: they say how large parameters and states begin."""
         for k, (f, dtype, dense) in enumerate(self._wanted):
             a = arrays[k]
             if a.__class__ is not np.ndarray or a.dtype is not dtype or (dense and not a.flags.c_contiguous):
                 arrays[k] = self._convert(f, a)
         if self.plan.updates:
             with self._lock:
-                return self._execute(arrays, outs)
-        return self._execute(arrays, outs)
+                return self._execute(arrays, outs, told)
+        return self._execute(arrays, outs, told)
 
     def _convert(self, f: Field, given: Any) -> np.ndarray:
         a = as_declared(f, given)
@@ -252,10 +256,10 @@ class NumpyRuntime:
             self.stats.converted += 1
         return a
 
-    def _execute(self, arrays: list[np.ndarray], outs: list[np.ndarray] | None) -> list[np.ndarray]:
+    def _execute(self, arrays: list[np.ndarray], outs: list[np.ndarray] | None, told: Mapping[str, tuple[int, ...]]) -> list[np.ndarray]:
         entry = self._entries.get(tuple([a.shape for a in arrays]))
         if entry is None:
-            entry = self._entry(arrays)
+            entry = self._entry(arrays, told)
         if outs is None:
             empty = np.empty
             outs = [empty(shape, dtype) for shape, dtype in entry.outputs]
@@ -349,11 +353,11 @@ class NumpyRuntime:
 
     # --- sizes
 
-    def _entry(self, arrays: Sequence[np.ndarray]) -> _Sizes:
+    def _entry(self, arrays: Sequence[np.ndarray], told: Mapping[str, tuple[int, ...]] = _NOTHING) -> _Sizes:
         """Bind sizes for new shapes."""
         with self._lock:
             shapes = {n: a.shape for n, a in zip(self._names, arrays, strict=True)}
-            sizes = self.sizes(shapes)
+            sizes = self.sizes({**shapes, **told} if told and set(self.plan.dims) - self._fixed.keys() else shapes)
             self._check_budget(sizes)
             self._make_kept(sizes)
             shape = Shapes(sizes)
@@ -435,14 +439,6 @@ class NumpyRuntime:
                 for n in names(d):
                     if str(d) == n:
                         self._fixed.setdefault(n, Given(size, f"axis {axis} of `{name}`"))
-
-    def _make_first(self, inputs: Mapping[str, Any]) -> None:
-        """Make the first values of a run that is given more inputs than it reads: these have a say in the sizes."""
-        with self._lock:
-            if all(n in self._kept for n in self.plan.kept):
-                return
-            fields = [f for f in (*self.plan.inputs, *self.plan.unread) if f.name in inputs]
-            self._make_kept(self.sizes({f.name: as_declared(f, inputs[f.name]).shape for f in fields}))
 
     def kept_array(self, name: str) -> np.ndarray:
         """The array of a parameter or state; its first value is made now where no size of a run is needed."""

@@ -36,7 +36,7 @@ class Recovery(Trouble):
         """Report, and say how to go on: (True, _) to parse the statement again, (False, n) to go on with token n."""
         for slip in (
             self.slip_stray_brace, self.slip_reserved, self.slip_assignment_to_word, self.slip_python_block, self.slip_import,
-            self.slip_word, self.slip_ternary, self.slip_augmented, self.slip_equals, self.slip_while, self.slip_range,
+            self.slip_word, self.slip_ternary, self.slip_augmented, self.slip_equals, self.slip_scan, self.slip_while, self.slip_range,
             self.slip_else, self.slip_declaration, self.slip_arrow, self.slip_dim_chain, self.slip_open_line, self.slip_brace,
         ):  # fmt: skip
             outcome = slip()
@@ -304,6 +304,17 @@ class Recovery(Trouble):
             return self.skip()
         return None
 
+    def slip_scan(self) -> Outcome | None:
+        """`scan(f, start, xs)`, and `carry (a, b) = …`."""
+        if self.kind != "LPAR" or self.before not in ("SCAN", "CARRY"):
+            return None
+        if self.before == "SCAN":
+            self.report("syntax", "`scan` is no function: it names the elements and the carries of a loop", self.here(),
+                        help="`h, hs = scan x_t in xs carry h = h0 { … }`, with `h = …` and `yield …` in the block")
+        else:
+            self.report("syntax", "each carry has its own start", self.here(), help="`carry a = 0.0, b = 1.0`")
+        return self.skip()
+
     def slip_while(self) -> Outcome | None:
         """A loop without its `max` or its `carry`."""
         if self.kind not in ("CARRY", "LBRACE"):
@@ -321,10 +332,8 @@ class Recovery(Trouble):
                 return self.edit(self.index, self.index, ("MAX", "max"), ("NUMBER", "1000"))
             return self.skip()
         if "CARRY" in expected and self.kind == "LBRACE":
-            word = self.word(at)
-            other = "; `[f(i) for i in 0..n]` makes an array" if word == "for" else ""
-            self.report("loop-without-carry", f"a `{word}` loop carries a value from step to step", self.span(at),
-                        help=f"say which, and from what: `carry s = START`{other}")
+            self.report("loop-without-carry", f"a `{self.word(at)}` loop carries a value from step to step", self.span(at),
+                        help="say which, and from what: `carry s = START`")
             return self.skip()
         return None
 

@@ -10,6 +10,7 @@ array([1, 3, 2, 0])
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -246,7 +247,7 @@ def _search(xp: Any, s: Any, t: Any, *, side: str, batch: int) -> Any:
         return np.asarray(xp.searchsorted(s, t, side=side), np.int64)
     # Bisection of all rows at once: log2(n) steps over arrays of the result's shape.
     lead = s.shape[:batch]
-    values = xp.reshape(t, (*lead, -1))
+    values = xp.reshape(t, (*lead, math.prod(t.shape[batch:])))  # not -1: an empty array does not tell
     low = xp.zeros(values.shape, np.int64)
     high = xp.full(values.shape, s.shape[-1], np.int64)
     last = max(s.shape[-1] - 1, 0)
@@ -268,7 +269,7 @@ def _before(xp: Any, a: Any, b: Any) -> Any:
 
 def _search_samples(rng: np.random.Generator) -> list[Case]:
     result = []
-    for s, t, batch in [((5,), (4,), 0), ((5,), (2, 3), 0), ((0,), (2,), 0), ((2, 4), (2, 3), 1), ((2, 3, 4), (2, 3, 2), 2), ((3, 4), (3,), 1), ((2, 0), (2, 2), 1)]:
+    for s, t, batch in [((5,), (4,), 0), ((5,), (2, 3), 0), ((0,), (2,), 0), ((2, 4), (2, 3), 1), ((2, 3, 4), (2, 3, 2), 2), ((3, 4), (3,), 1), ((2, 0), (2, 2), 1), ((0, 3), (0, 2), 1), ((0, 0), (0, 0), 1)]:
         a, b = np.sort(rng.integers(0, 5, s).astype(np.float64), -1), rng.integers(-1, 6, t).astype(np.float64)
         result += [Case((a, b), (("side", side), ("batch", batch)), wrt=()) for side in ("left", "right")]
     rows = np.array([[0.0, 1.0, np.nan, np.nan], [-np.inf, 0.0, 2.0, np.inf]])

@@ -16,7 +16,7 @@ import dfg.passes.loops
 import dfg.passes.lowering  # noqa: F401 - both fill LOWERINGS
 from dfg.diagnostics import UserError, error
 from dfg.diagnostics.codes import nearest
-from dfg.dims import Binder, Dim, names
+from dfg.dims import Binder, Dim, DimLike, Facts, named, names
 from dfg.ir import Graph, Value
 from dfg.ops.leaf import input_op, param_op, state_op
 from dfg.passes.commit import Tail, tail_of
@@ -42,7 +42,7 @@ def compile_plan(
     paused = gc.isenabled()
     gc.disable()
     try:
-        return _plan(graph, chosen, updates, hints or {}, _initial_plans(graph, hints or {}), main=True)
+        return _plan(graph, chosen, updates, hints or {}, _initial_plans(graph, hints or {}), whole=True)
     finally:
         if paused:
             gc.enable()
@@ -67,10 +67,8 @@ def _initial_plans(graph: Graph, hints: Mapping[str, int]) -> list[Plan]:
     return plans
 
 
-def _plan(
-    graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value], hints: Mapping[str, int], initials: Sequence[Plan], main: bool = False
-) -> Plan:
-    """A plan for some roots. Initial values (not `main`) are made with the sizes of a run; everything else takes its sizes from what it is given."""
+def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value], hints: Mapping[str, int], initials: Sequence[Plan],
+          whole: bool = False) -> Plan:
     b = Builder(hints)
     roots = [*chosen.values(), *updates.values()]
     live = graph.live(roots)
@@ -92,6 +90,7 @@ def _plan(
         if name not in kept:
             v = leaves[name]
             kept[name] = (v, b.array("param" if v.op is param_op else "state", v.type, STATIC, name=name))
+    r.border = len(split.rest)
     r.analyse(roots)
     fields: list[Field] = []
     copies: list[tuple[Value, int]] = []
@@ -114,12 +113,13 @@ def _plan(
         return Field(name, v.type, a, graph.spans.get(v.index), a in b.relied)
 
     used = _sizes_of([*b.arrays, *[f[0] for f in (*inputs.values(), *kept.values())], *live])
-    sizing = _sizing(graph, inputs, kept, used) if main else []
-    for v in sizing:
-        inputs[v.attrs[0]] = (v, b.array("input", v.type, CALL, name=v.attrs[0]))
-        used |= {n for d in v.shape for n in names(d)}
     # What speaks of a size that nothing here has was needed by a value that this plan does not compute.
     needs = [need for need in graph.needs.values() if names(need.left) | names(need.right) <= used]
+    spare = {v.attrs[0]: v for v in graph.values if whole and v.op is input_op and v.attrs[0] not in inputs}
+    bound = [v.shape for v, _ in (*inputs.values(), *kept.values())]
+    for name in size_givers(used, bound, {n: v.shape for n, v in spare.items()}, graph.facts):
+        v = spare.pop(name)
+        inputs[name] = (v, b.array("input", v.type, CALL, name=name))
     return Plan(
         graph,
         b.arrays,
@@ -138,35 +138,30 @@ def _plan(
         initials,
         bool(updates),
         declared,
-        [Field(v.attrs[0], v.type, -1, graph.spans.get(v.index)) for v in graph.values if v.op is input_op and v.attrs[0] not in inputs] if main else [],
+        {n: Field(n, v.type, -1, graph.spans.get(v.index)) for n, v in spare.items() if any(names(d) & used for d in v.shape)},
     )
 
 
-def _sizing(graph: Graph, inputs: Mapping[str, Any], kept: Mapping[str, tuple[Value, int]], used: set[str]) -> list[Value]:
-    """The inputs that steps do not read and that nevertheless give a used size its value, in the order of their declarations."""
-    given = [(n, v.shape) for n, (v, _) in (*inputs.items(), *kept.items())]
-    missing = used - {str(d) for _, shape in given for d in shape}
-    if not missing:
-        return []
-    chosen: list[Value] = []
-    others = [v for v in graph.values if v.op is input_op and v.attrs[0] not in inputs]
-    bound = set(Binder(given, graph.facts).names)
-    # A bare axis binds before one that has to be solved, and one that binds at once before one that takes another input.
-    for rank in (1, 2, 3):
-        for v in others:
-            missing = used - bound
-            if not missing or v.attrs[0] in dict(given):
-                continue
-            more = [*given, (v.attrs[0], v.shape)]
-            gains = {
-                1: bool(missing & {str(d) for d in v.shape}),
-                2: bool(missing & set(Binder(more, graph.facts).names)),
-                3: any(names(d) for d in v.shape),
-            }
-            if gains[rank]:
-                chosen.append(v)
-                given = more
-                bound = set(Binder(given, graph.facts).names)
+def size_givers(used: set[str], bound: Sequence[Sequence[DimLike]], spare: Mapping[str, Sequence[DimLike]], facts: Facts) -> list[str]:
+    """The inputs that no step reads and that a run still needs: sizes come from them that the shapes in `bound` do not give.
+
+    >>> size_givers({"n"}, [], {"x": (named("n"),), "y": (named("n"),)}, Facts([]))
+    ['x']
+    """
+    rest = unbound(used, bound, facts)
+    chosen: list[str] = []
+    for name, shape in spare.items():
+        if rest and rest & {n for d in shape for n in names(d) if d == named(n)}:
+            chosen.append(name)
+            rest = unbound(used, [*bound, *[spare[n] for n in chosen]], facts)
+    if rest:
+        # Not by one bare axis: from all of them, leave out those without which as much is known.
+        chosen = list(spare)
+        rest = unbound(used, [*bound, *spare.values()], facts)
+        for name in reversed(list(spare)):
+            fewer = [n for n in chosen if n != name]
+            if unbound(used, [*bound, *[spare[n] for n in fewer]], facts) == rest:
+                chosen = fewer
     return chosen
 
 
@@ -177,6 +172,12 @@ def _sizes_of(typed: Sequence[Any]) -> set[str]:
     dims = {d for t in types.values() for part in (t.items if isinstance(t, TupleType) else (t,)) for d in part.shape}
     dims |= {d for x in typed if x.attrs for d in _dims(x.attrs)}
     return {n for d in dims for n in names(d)}
+
+
+def unbound(used: set[str], shapes: Sequence[Sequence[DimLike]], facts: Facts) -> set[str]:
+    """The sizes that arrays of these shapes leave open."""
+    rest = used - {n for shape in shapes for d in shape for n in names(d) if d == named(n)}
+    return rest - set(Binder([(str(k), tuple(shape)) for k, shape in enumerate(shapes)], facts).names) if rest else rest
 
 
 def _dims(attrs: Any) -> Iterable[Dim]:

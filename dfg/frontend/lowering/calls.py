@@ -34,6 +34,7 @@ from dfg.frontend.lowering.things import (
     is_tensor,
 )
 from dfg.ir import Value
+from dfg.ops.leafwise import acts_elementwise
 from dfg.ops.surface import FUNCTIONS, Literal, role
 from dfg.source import Span
 from dfg.types import DTYPES, DType
@@ -176,7 +177,7 @@ def builtin(lo: Lowering, node: s.Call, name: str, given: Sequence[Given], scope
         else:
             rows.append((None, g))
     records = [k for k, (p, g) in enumerate(rows) if isinstance(g.thing, Record)]
-    if records and lo.elementwise(name):
+    if records and acts_elementwise(name):
         things = [g.thing for _, g in rows]
         nodes = [g.node for _, g in rows]
 
@@ -243,7 +244,8 @@ def check_sizes_listed(lo: Lowering, name: str, parameters: Sequence[inspect.Par
             lo.fail("wrong-type", f"the {word} of `{name}` are a list, and this is a tuple", g.node, help=f"`{name}(…, [a, b])`" if at else f"`{name}([a, b])`",
                     fix=Fix("write a list", edits) if plain else None)
     several = given[at:]
-    if len(several) > 1 and all(g.keyword is None and is_whole(g.thing) for g in several):
+    follows = role(parameters[at + 1]) if at + 1 < len(parameters) else None
+    if len(several) > 1 and follows in (None, "dtype", "flag", "word") and all(g.keyword is None and is_whole(g.thing) for g in several):
         first, last = several[0].node.span, several[-1].node.span
         edits = ((Span(first.source, first.start, first.start), "["), (Span(last.source, last.stop, last.stop), "]"))
         lo.fail("surplus-argument", f"the {word} of `{name}` are one argument, a list", first.to(last), fix=Fix("write a list", edits))

@@ -26,6 +26,7 @@ from dfg.ops.base import OPS
 from dfg.ops.contract import LETTERS
 from dfg.ops.elementwise import emit_cast
 from dfg.ops.indexing import Window, getitem
+from dfg.ops.leafwise import acts_elementwise
 from dfg.ops.movement import broadcast_along, emit_permute, emit_reshape
 from dfg.ops.surface import FUNCTIONS, Literal
 from dfg.types import BOOL, DTYPES, I64
@@ -325,7 +326,7 @@ def lift(lo: Lowering, statement: Statement, node: s.Expr, names: Mapping[str, B
                 return convert(lo, dtype, inner, node.args[0], node, statement.scope)
             v = single(lo, inner, node)
             return Lifted(((emit_cast(v, dtype), inner.labels),))
-        if not hidden and lo.elementwise(title):
+        if not hidden and acts_elementwise(title):
             things = []
             written = [*node.args, *[k.value for k in node.kwargs]]
             for arg in written:

@@ -547,20 +547,3 @@ class Lowering:
             self.refuse(e, node.span, node, operands, None, scope)
         except DimError as e:
             self.fail("bad-argument", f"a size that cannot be handled: {e}", node)
-
-    def elementwise(self, name: str) -> bool:
-        """Whether a surface function acts element by element, hence leaf by leaf on records."""
-        f = FUNCTIONS.get(name)
-        return f is not None and (f.fold is not None or name in LEAFWISE or (name in OPS and OPS[name].elementwise))
-
-
-LEAFWISE: Final = frozenset({
-    "where", "zeros_like", "ones_like", "full_like", "stop_gradient", "astype", "clip", "clamp", "real", "sign", "abs", "floor",
-    "ceil", "round", "trunc", "frac", "isnan", "isinf", "isfinite", "nan_to_num", "fmax", "fmin", "heaviside", "ldexp", "lerp",
-    "addcmul", "addcdiv", "masked_fill", "entr", "expit", "logit", "relu6", "leaky_relu", "elu", "celu", "selu", "silu", "swish",
-    "logsigmoid", "log_sigmoid", "log_expit", "hardtanh", "hardsigmoid", "hardswish", "mish", "softsign", "tanhshrink",
-    "softshrink", "hardshrink", "lgamma", "digamma", "psi", "polygamma", "gammainc", "gammaincc", "beta", "sinc", "i0", "i0e",
-    "i1", "i1e", "iv", "ive", "binom", "comb", "conj", "empty_like", "erfcinv", "exprel", "factorial", "float_power", "gelu", "isclose", "prelu",
-    "rel_entr", "rint", "threshold",
-})
-"""Elementwise functions that neither fold literals nor are the op of their name."""

@@ -19,7 +19,7 @@ from dfg.diagnostics.codes import nearest
 from dfg.dims import Binder, Dim, DimLike, Facts, named, names
 from dfg.frontend import syntax as s
 from dfg.frontend.exact import is_exact, lower_exact
-from dfg.frontend.lowering import control, derivatives, expressions
+from dfg.frontend.lowering import control, derivatives, expressions, unrolled
 from dfg.frontend.lowering.blocks import bound_names, check_storable, match, run_statement
 from dfg.frontend.lowering.blocks import expressions as several
 from dfg.frontend.lowering.engine import Failed, Gen, Loader, Lowering, Region
@@ -52,7 +52,7 @@ from dfg.ops.surface import Literal
 from dfg.source import Source, Span
 from dfg.types import F64, DType, TensorType
 
-_USED = (control, derivatives, expressions, functions)  # importing them fills the tables
+_USED = (control, derivatives, expressions, functions, unrolled)  # importing them fills the tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +251,10 @@ def collect_facts(lo: Lowering, file: s.File, main: Scope, sizes: Sequence[tuple
         if conflict is not None:
             lo.report("dim-contradiction", f"with this value {conflict.message}", span)
     facts.freeze()
-    bound_as = {name.text: name for st in file.statements if isinstance(st, s.Binding | s.Output) for name in bound_names(st)}
-    sized = unbound(lo, bound_by, facts, wanted, bound_as)
+    bound_later = {name.text: name for st in file.statements if isinstance(st, s.Binding | s.Output) for name in bound_names(st)}
+    sized = unbound(lo, bound_by, facts, wanted, bound_later)
     for name, where in first.items():
-        if name in bound_as and name not in sized:
+        if name in bound_later and name not in sized:
             continue
         lo.order += 1
         main.names[name] = Binding(name, known(facts.normal(named(name))), where.span, "dim", lo.order)

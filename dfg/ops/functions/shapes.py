@@ -92,11 +92,15 @@ def stack(cx: Surface, arrays: Args, axis: Axis = 0) -> Value:
 
 
 @function("expand_dims")
-def expand_dims(cx: Surface, x: Arg, axis: Axis = 0) -> Value:
-    """A new axis of size 1."""
+def expand_dims(cx: Surface, x: Arg, axis: AxisList = 0) -> Value:
+    """New axes of size 1, where they are in the result."""
     v = cx.value(x)
-    k = axis_number(axis, v.rank + 1, "expand_dims")
-    return emit_reshape(v, (*v.shape[:k], 1, *v.shape[k:]))
+    given = plain(axis)
+    count = len(given) if isinstance(given, tuple) else 1
+    # `none` is not all axes here.
+    axes = axis_numbers(given, v.rank + count, "expand_dims") if given is not None else (axis_number(given, v.rank + 1, "expand_dims"),)
+    rest = iter(v.shape)
+    return emit_reshape(v, tuple(1 if k in axes else next(rest) for k in range(v.rank + count)))
 
 
 @function("squeeze")
