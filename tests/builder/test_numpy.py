@@ -211,3 +211,11 @@ def test_equal_programs_have_equal_digests_however_they_are_combined() -> None:
         return digest(b.program({"y": left + q}).graph)
 
     assert build(False) == build(True)
+
+
+def test_every_function_is_a_public_name() -> None:
+    import dfg
+
+    x = dfg.input("x", "f64[3]")
+    assert dfg.std(x).shape == ()
+    assert [n for n in FUNCTIONS if not callable(getattr(dfg, n)) or getattr(dfg, n).__name__ != n] == []
