@@ -91,11 +91,13 @@ def stack(cx: Surface, arrays: Args, axis: Axis = 0) -> Value:
 
 
 @function("expand_dims")
-def expand_dims(cx: Surface, x: Arg, axis: Axis = 0) -> Value:
-    """A new axis of size 1."""
+def expand_dims(cx: Surface, x: Arg, axis: AxisList = 0) -> Value:
+    """A new axis of size 1, or several, at these places of the result."""
     v = cx.value(x)
-    k = axis_number(axis, v.rank + 1, "expand_dims")
-    return emit_reshape(v, (*v.shape[:k], 1, *v.shape[k:]))
+    given = plain(axis)
+    new = axis_numbers(axis, v.rank + (len(given) if isinstance(given, tuple) else 1), "expand_dims")
+    kept = iter(v.shape)
+    return emit_reshape(v, tuple(1 if k in new else next(kept) for k in range(v.rank + len(new))))
 
 
 @function("squeeze")
