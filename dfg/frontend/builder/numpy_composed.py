@@ -233,7 +233,7 @@ def _resize(a: Any, new_shape: Any) -> Any:
 
 
 def _apply_along_axis(func1d: Any, axis: int, arr: Any, *args: Any, **kwargs: Any) -> Any:
-    from dfg.frontend.builder.calculus import vmap  # it is built on this file's callers
+    from dfg.frontend.builder.loops import vmap  # it is built on this file's callers
 
     x = np.moveaxis(arr, axis, -1)
     lead = shape_of(x)[:-1]
