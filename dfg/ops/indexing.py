@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dfg.dims import Dim, DimLike
+from dfg.dims import Dim, DimLike, suggest_fact
 from dfg.ir import InferError, Value
 from dfg.ops.base import OPS, const_scalar, const_value
 from dfg.ops.elementwise import emit_cast
@@ -156,6 +156,8 @@ def _window(cx: Surface, w: Window, n: DimLike, axis: int, t: TensorType, item: 
 def _point(cx: Surface, i: DimLike, n: DimLike, axis: int, t: TensorType, item: int) -> DimLike:
     place = _from_end(i, n)
     marks: list[tuple[int | str, str]] = [(0, f"axis {axis} is {n}"), (item + 1, "this one")]
+    if isinstance(place, int) and isinstance(n, int) and not 0 <= place < n:
+        raise InferError("out-of-bounds", f"index {i} is outside axis {axis} of {t}", marks, f"its indices go from {-n} to {n - 1}" if n else "it is empty")
     cx.graph.need(place, 0, f"index {i} of axis {axis} of {t}", "out-of-bounds", marks)
     cx.graph.need(n, place + 1, f"index {i} of axis {axis} of {t} of size {n}", "out-of-bounds", marks)
     return place
@@ -180,7 +182,7 @@ def _check_constant(v: Value, n: DimLike, axis: int, t: TensorType, item: int) -
     if low < -n or high >= n:
         bad = low if low < -n else high
         raise InferError(
-            "out-of-bounds", f"index {bad} of axis {axis} of {t} of size {n}", [(0, f"axis {axis} is {n}"), (item + 1, "this one")]
+            "out-of-bounds", f"index {bad} is outside axis {axis} of {t}", [(0, f"axis {axis} is {n}"), (item + 1, "this one")]
         )
 
 
@@ -417,7 +419,7 @@ def _stretched(cx: Surface, new: Value, shape: tuple[DimLike, ...], last: int) -
             ]
             certain = [k for k, d in enumerate(new.shape) if d != 1 and cx.graph.equal_sizes(d, shape[lead + k]) is False]
             if open_pairs and not certain:
-                fact = f"dim {open_pairs[0][0]} == {open_pairs[0][1]}"
+                fact = suggest_fact(open_pairs[0][0], open_pairs[0][1])
         text = ", ".join(map(str, shape))
         raise InferError(
             "shape-mismatch" if fact is None else "dim-unproved",

@@ -307,7 +307,8 @@ def _uniform(a: Array, x: Array) -> tuple[Array, Array]:
 
 def _prefactor(a: Array, x: Array) -> Array:
     """x ** a exp(-x) / gamma(a + 1)."""
-    big = a >= 10
+    # Far below a the logarithm of x / a is better taken apart.
+    big = (a >= 10) & (x > 0.1 * a)
     safe = np.where(big, a, 10.0)
     ratio = (x - safe) / safe
     growth = np.where(x < 0.5 * safe, np.log(x) - np.log(safe) - ratio, _log1p_minus(ratio))  # 1 + ratio would lose a small x

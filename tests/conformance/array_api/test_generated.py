@@ -100,10 +100,10 @@ def test_functions_of_two_arrays(name: str) -> None:
         cases.add(f"{name}({a!r}, {b!r})", lambda a=a, b=b: getattr(xp, name)(given(a), given(b)), lambda a=a, b=b: getattr(np, name)(a, b))
         if name in OPERATORS:
             f = OPERATORS[name]
-            cases.add(f"operator {name}({a!r}, {b!r})", lambda a=a, b=b: f(given(a), given(b)), lambda a=a, b=b: f(a, b))
+            cases.add(f"operator {name}({a!r}, {b!r})", lambda a=a, b=b, f=f: f(given(a), given(b)), lambda a=a, b=b, f=f: f(a, b))
         if name in IN_PLACE and np.result_type(a, b) == a.dtype and np.broadcast_shapes(a.shape, b.shape) == a.shape:
             g, f = IN_PLACE[name], OPERATORS[name]
-            cases.add(f"in place {name}({a!r}, {b!r})", lambda a=a, b=b: g(given(a), given(b)), lambda a=a, b=b: np.asarray(f(a, b)))
+            cases.add(f"in place {name}({a!r}, {b!r})", lambda a=a, b=b, g=g: g(given(a), given(b)), lambda a=a, b=b, f=f: np.asarray(f(a, b)))
     cases.settle()
 
 
