@@ -21,7 +21,6 @@ ARRAYS: dict[str, np.ndarray] = {
 }
 TYPES = {"x": "f64[3, 4]", "m": "f64[4, 4]", "v": "f64[5]", "p": "bool[3, 4]", "k": "i64[3, 4]", "t": "f64[2, 3, 4]", "s": "f64[5]"}
 EXPRESSIONS = [
-    # fmt: off
     "np.abs(x)",
     "np.absolute(x)",
     "np.fabs(x)",
@@ -423,7 +422,6 @@ EXPRESSIONS = [
     "np.allclose(x, x + 1)",
     "x.compress([True, False, True], axis=0)",
     "k.choose([1.0, 2.0, 3.0, 4.0, 5.0])",
-    # fmt: on
 ]
 
 

@@ -329,7 +329,6 @@ DIRECT: Final[dict[str, Callable[..., Any]]] = {
 }
 """Questions about a tensor that are answered at once."""
 COMPOSED: Final[dict[str, Callable[..., Any]]] = {
-    **COMPOSITIONS,
     "dot": lambda a, b: surface("multiply", [a, b]) if not _rank(a) or not _rank(b) else surface("matmul", [a, b]),
     "ravel": lambda a, **options: surface("reshape", [a, (-1,)]),
     "hstack": _joined(lambda rank: 0 if rank == 1 else 1, 1),
@@ -365,8 +364,8 @@ def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     return x, surface("zeros", [(0,)]) if square else sums, surface("matrix_rank", [a]), surface("svdvals", [a])
 
 
-OTHERWISE: Final[dict[str, Callable[..., Any]]] = {**MEANT_OTHERWISE, "svd": _svd, "lstsq": _lstsq}
-"""NumPy functions that give something else than ours of the same name."""
+OTHERWISE: Final[dict[str, Callable[..., Any]]] = {**COMPOSITIONS, **MEANT_OTHERWISE, "svd": _svd, "lstsq": _lstsq}
+"""NumPy functions that are compositions, and those that mean something else than ours of the same name."""
 
 
 def _swapped(rank: int, i: int, j: int) -> tuple[int, ...]:
