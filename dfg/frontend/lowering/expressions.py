@@ -244,6 +244,8 @@ def compare(lo: Lowering, node: s.Compare, scope: Scope) -> Gen:
     right = yield node.right, scope
     things, nodes = [left, right], [node.left, node.right]
     at = s.Name(node.source, node.at, node.at + len(node.op), node.op).span
+    if node.op in ("==", "!=") and (left is None or right is None) and left is not POISON and right is not POISON:
+        return known((left is right) == (node.op == "=="))  # whether an argument was given: a record or a function too
     if all(t is None or isinstance(t, str | DType) or is_static(t) or is_tensor(t) for t in things) and any(
         t is None or isinstance(t, str | DType) for t in things
     ):
