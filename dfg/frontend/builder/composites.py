@@ -140,7 +140,7 @@ def _lowered(name: str, text: str, things: Sequence[Any], cx: Surface, args: Seq
     from dfg.frontend.lowering.things import Known, TupleThing
     from dfg.frontend.parser import parse
 
-    assert control and derivatives and expressions  # importing them fills the tables of evaluators
+    assert control and derivatives and expressions and unrolled  # importing them fills the tables of evaluators
     sink = Sink()
     source = Source(f"<{name}>", text)
     tree = parse(source, sink)

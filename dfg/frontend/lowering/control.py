@@ -16,9 +16,9 @@ from dfg.dims import Dim, DimLike
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.blocks import check_storable, run_block
 from dfg.frontend.lowering.bodies import emit_cond, emit_scan, emit_while
-from dfg.frontend.lowering.engine import MAX_CALLS, Failed, Gen, Lowering, Region, evaluates
+from dfg.frontend.lowering.engine import Failed, Gen, Lowering, Region, evaluates
 from dfg.frontend.lowering.scopes import Scope
-from dfg.frontend.lowering.statics import join_array, plain_static
+from dfg.frontend.lowering.statics import plain_static
 from dfg.frontend.lowering.things import (
     Known,
     ListThing,

@@ -43,6 +43,7 @@ from dfg.frontend.lowering.things import (
     structure,
 )
 from dfg.frontend.lowering.types import dtype_named, fit_type, open_fact, tensor_type
+from dfg.frontend.lowering.uncalled import check_uncalled
 from dfg.frontend.parser import uncollected
 from dfg.ir import Graph, Value
 from dfg.ops import functions
@@ -52,7 +53,7 @@ from dfg.ops.surface import Literal
 from dfg.source import Source, Span
 from dfg.types import F64, DType, TensorType
 
-_USED = (control, derivatives, expressions, functions)  # importing them fills the tables
+_USED = (control, derivatives, expressions, functions, unrolled)  # importing them fills the tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,7 @@ def lower_file(lo: Lowering, file: s.File, sizes: Sequence[tuple[DimLike, int, S
             if scope.names[statement.name.text].thing is POISON:
                 lo.params[statement.name.text] = POISON
     graph.cursor = None
+    check_uncalled(lo, file, scope)
     lowered.warnings = tuple(d for d in lo.sink.items if d.severity == "warning")
     return lowered
 
