@@ -175,12 +175,12 @@ def unknown(lo: Lowering, node: s.Name, scope: Scope, called: bool) -> Thing:
     help = f"did you mean `{best}`?" if best is not None else None
     if called:
         lo.fail("unknown-op", f"there is no op or function `{text}`", node, help=help, fix=fix)
-    inside = next((span for found in lo.infos.values() if (span := found.names.get(text)) is not None and span.source is node.source), None)
+    inside = next((bound for found in lo.infos.values() if (bound := found.names.get(text)) is not None and bound.source is node.source), None)
     if inside is not None:
         from dfg.diagnostics import Label
 
         help = "what is bound in a block or function is known only there: let it give the value"
-        lo.fail("unknown-name", f"no value is called `{text}` here", node, [Label(inside, f"this `{text}` is bound in a block")], help=help)
+        lo.fail("unknown-name", f"no value is called `{text}` here", node, [Label(inside.span, f"this `{text}` is bound in a block")], help=help)
     lo.fail("unknown-name", f"no value is called `{text}`", node, help=help, fix=fix)
 
 
