@@ -220,13 +220,20 @@ class NumpyRuntime:
         filled = dict(inputs)
         for n in self._names:
             if n not in filled and n in self._defaults:
-                filled[n] = self.default(n)
+                filled[n] = self.default(n, inputs)
         check_names(self.plan, filled, self.declared_inputs)
         return [filled[n] for n in self._names]
 
-    def default(self, name: str) -> np.ndarray:
-        """The value of an input that is not fed."""
-        return self._initials()[self._defaults[name]].run({})[name]
+    def default(self, name: str, given: Mapping[str, Any]) -> np.ndarray:
+        """The value of an input that is not fed, beside those that are: these say how large it is."""
+        with self._lock:
+            r = self._initials()[self._defaults[name]]
+            if r.plan.dims:
+                fields = [f for f in (*self.plan.inputs, *self.plan.spare.values()) if f.name in given]
+                sizes = self._binder.bind({f.name: as_declared(f, given[f.name]).shape for f in fields}, self._fixed, whole=False)
+                r._fixed = {n: Given(s, "this run") for n, s in sizes.items()}
+                r._forget()
+            return r.run({})[name]
 
     def _run(self, arrays: list[Any], outs: list[np.ndarray] | None = None, told: Mapping[str, tuple[int, ...]] = _NOTHING) -> list[np.ndarray]:
         """`told` are the shapes of inputs that were given and are not needed: they say how large parameters and states begin."""

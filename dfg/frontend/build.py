@@ -529,6 +529,11 @@ class Builder:
             self.sink.add(error("pythonic-method", f"there is no library `{root}`: a function is called by its name", func.span,
                                 fix=Fix(f"write `{name}(...)`", ((func.span, name),))))
             return
+        if name in FIELDS:
+            place = self.span(func.name.stop, call.stop)
+            self.sink.add(error("pythonic-method", f"`.{name}` is no method: it stands without `( )`", func.name.span,
+                                fix=Fix("remove the call", ((place, ""),)) if not call.args and not call.kwargs else None))
+            return
         if name in METHODS:
             self.sink.add(error("pythonic-method", f"values have no methods, and nothing is called `{name}`", func.name.span, help=METHODS[name]))
             return
@@ -539,10 +544,14 @@ class Builder:
             fix = None
         else:
             rest = text[func.name.stop : call.stop].lstrip()[1:].lstrip()
+            if name in LISTED and len(call.args) > 1 and not call.kwargs:
+                rest = f"[{rest[:-1].rstrip()}])"
             fix = Fix(f"write `{name}(...)`", ((call.span, f"{name}({bare}{', ' if rest != ')' else ''}{rest}"),))
         self.sink.add(error("pythonic-method", f"values have no methods: `.{func.name.text}(...)` is written `{name}(...)`", func.name.span, fix=fix))
 
 
+FIELDS = frozenset({"T", "mT", "shape", "ndim", "size", "dtype"})
+LISTED = frozenset({"reshape", "transpose", "permute", "permute_dims", "view", "broadcast_to", "expand", "tile"})
 LIBRARIES = frozenset({"np", "numpy", "torch", "math", "jnp", "jax", "tf", "scipy", "cupy"})
 RENAMED = {"detach": "stop_gradient", "view": "reshape", "permute": "permute_dims"}
 METHODS = {

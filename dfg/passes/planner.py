@@ -86,6 +86,7 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
         if name not in kept:
             v = leaves[name]
             kept[name] = (v, b.array("param" if v.op is param_op else "state", v.type, STATIC, name=name))
+    r.border = len(split.rest)
     r.analyse(roots)
     fields: list[Field] = []
     copies: list[tuple[Value, int]] = []
@@ -120,7 +121,6 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
     for name in size_givers(used, bound, {n: v.shape for n, v in spare.items()}, graph.facts):
         v = spare.pop(name)
         inputs[name] = (v, b.array("input", v.type, CALL, name=name))
-    unfed = unbound(used, [v.shape for v, _ in inputs.values()], graph.facts) if spare else set()
     return Plan(
         graph,
         b.arrays,
@@ -128,7 +128,7 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
         commit,
         b.slots.finish(),
         b.slots.extents,
-        [field_of(n, v, a) for n, (v, a) in inputs.items()],
+        [field_of(n, v, a) for n, (v, a) in sorted(inputs.items(), key=lambda item: item[1][0].index)],
         {n: field_of(n, v, a) for n, (v, a) in kept.items()},
         fields,
         tuple(sorted(used)),
@@ -139,7 +139,7 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
         initials,
         bool(updates),
         declared,
-        {n: Field(n, v.type, -1, graph.spans.get(v.index)) for n, v in spare.items() if any(names(d) & unfed for d in v.shape)},
+        {n: Field(n, v.type, -1, graph.spans.get(v.index)) for n, v in spare.items() if any(names(d) & used for d in v.shape)},
     )
 
 

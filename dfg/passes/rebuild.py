@@ -13,13 +13,17 @@ Handler = Callable[[Graph, Value, tuple[Value, ...]], Value]
 
 
 def rebuild(
-    graph: Graph, rules: Rules | None = None, handlers: Mapping[Any, Handler] | None = None, settled: bool = False
+    graph: Graph,
+    rules: Rules | None = None,
+    handlers: Mapping[Any, Handler] | None = None,
+    settled: bool = False,
+    mapping: dict[int, Value] | None = None,
 ) -> tuple[Graph, dict[int, Value]]:
     """The part of a graph that its roots need, emitted again under `rules`; ops in `handlers` are replaced by what these give. Returns
     the new graph and where each old value went. `settled`: the graph was made under the same rules, so that a value whose operands are
-    copied as they are needs none."""
+    copied as they are needs none. `mapping`: a dict that handlers read, which is filled."""
     fresh = graph.like(rules)
-    mapping = copy_values(fresh, graph.live([*graph.roots.values(), *declared(graph)]), handlers or {}, settled)
+    mapping = copy_values(fresh, graph.live([*graph.roots.values(), *declared(graph)]), handlers or {}, settled, mapping)
     fresh.roots = Roots(
         {k: mapping[v.index] for k, v in graph.roots.outputs.items()},
         {k: mapping[v.index] for k, v in graph.roots.updates.items()},
@@ -50,9 +54,12 @@ def declared(graph: Graph) -> list[Value]:
     ]
 
 
-def copy_values(fresh: Graph, values: Sequence[Value], handlers: Mapping[Any, Handler], settled: bool = False) -> dict[int, Value]:
+def copy_values(
+    fresh: Graph, values: Sequence[Value], handlers: Mapping[Any, Handler], settled: bool = False, mapping: dict[int, Value] | None = None
+) -> dict[int, Value]:
     """Emit values of another graph in a new one, in order, with their side tables; where each went. See `rebuild`."""
-    mapping: dict[int, Value] = {}
+    if mapping is None:
+        mapping = {}
     if not values:
         return mapping
     source = values[0].graph

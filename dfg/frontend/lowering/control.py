@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from dfg.diagnostics import Fix, Label
-from dfg.dims import Dim, DimLike
+from dfg.dims import Dim, DimLike, suggest_fact
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.blocks import check_storable, run_block
 from dfg.frontend.lowering.bodies import emit_cond, emit_scan, emit_while
@@ -121,7 +121,7 @@ def elements(lo: Lowering, node: s.Scan, scope: Scope) -> Gen:
             same = lo.graph.equal_sizes(length, v.shape[0])
             if same is not True:
                 assert first is not None
-                fact = None if same is False else f"dim {length} == {v.shape[0]}"
+                fact = None if same is False else suggest_fact(length, v.shape[0])
                 lo.fail(
                     "shape-mismatch" if fact is None else "dim-unproved",
                     f"`scan` goes through {length} and {v.shape[0]} elements together",

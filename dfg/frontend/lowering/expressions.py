@@ -59,6 +59,9 @@ SLIPS: Final[dict[str, str]] = {
     "uint8": "the dtype is called `u8`",
     "str": "there are no texts to compute with",
     "list": "an array is written `[a, b]`",
+    "array": "an array is written `[a, b]`",
+    "asarray": "an array is written `[a, b]`",
+    "tensor": "an array is written `[a, b]`",
     "tuple": "a tuple is written `(a, b)`",
     "dict": "a record is written `(w = …, b = …)`",
     "True": "the truth values are `true` and `false`",
@@ -437,8 +440,8 @@ def read_attribute(lo: Lowering, node: s.Attribute, thing: Thing, scope: Scope) 
 # --- indexing and functional update --------------------------------------------------------------------------------------------------
 
 
-def index_items(lo: Lowering, indices: Sequence[s.IndexItem], scope: Scope) -> Gen:
-    """What stands in brackets, for `getitem` and `put`: (items, nodes)."""
+def index_items(lo: Lowering, indices: Sequence[s.IndexItem], scope: Scope, masks: bool = False) -> Gen:
+    """What stands in brackets, for `getitem` and `put`, which takes masks."""
     items: list[Any] = []
     for item in indices:
         if isinstance(item, s.Dots):
@@ -452,11 +455,11 @@ def index_items(lo: Lowering, indices: Sequence[s.IndexItem], scope: Scope) -> G
             items.append(slice_item(lo, item, bounds, scope))
         else:
             thing = yield item, scope
-            items.append(index_item(lo, item, thing, scope))
+            items.append(index_item(lo, item, thing, scope, masks))
     return items
 
 
-def index_item(lo: Lowering, node: s.Node, thing: Thing, scope: Scope) -> Any:
+def index_item(lo: Lowering, node: s.Node, thing: Thing, scope: Scope, masks: bool) -> Any:
     if isinstance(thing, ListThing):
         thing = lo.array(thing, node)
     if isinstance(thing, Literal | Known) and not thing.shape:
@@ -471,6 +474,8 @@ def index_item(lo: Lowering, node: s.Node, thing: Thing, scope: Scope) -> Any:
         if operand.kind != "int":
             lo.fail("wrong-dtype", "an index is an array of whole numbers", node)
         return lo.guarded(lambda: lo.cx.value(operand), node)
+    if operand.dtype is BOOL and masks:
+        return operand
     if operand.dtype is BOOL:
         lo.fail(
             "wrong-dtype",
@@ -579,7 +584,7 @@ def take_static(lo: Lowering, node: s.Index, base: ListThing, item: Any) -> Thin
 @evaluates(s.With)
 def with_(lo: Lowering, node: s.With, scope: Scope) -> Gen:
     base = yield node.base, scope
-    items = yield index_items(lo, node.indices, scope)
+    items = yield index_items(lo, node.indices, scope, masks=True)
     value = yield node.value, scope
     return replace(lo, node, base, items, value, scope)
 
