@@ -407,6 +407,7 @@ def expand(lo: Lowering, closure: Closure, given: Sequence[Given], node: s.Call)
     from dfg.frontend.lowering.types import check_annotations, check_result
 
     definition = closure.node
+    lo.expanded.add(id(definition))
     title = definition.name.text
     if any(f.closure.node is definition for f in lo.frames):
         lo.fail(
