@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dfg.dims import DimLike, dim_max, dim_min
+from dfg.dims import DimLike, dim_max, dim_min, suggest_fact
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPS, Attr, Case, Op, Reject, RuleContext, check_dtype, define, full_like, project, tensor
 from dfg.ops.determinant import svd_or_nan
@@ -504,7 +504,7 @@ def lstsq(cx: Surface, a: Arg, b: Arg, rtol: Static = None) -> Value:
             "shape-mismatch" if proved is False else "dim-unproved",
             f"`lstsq` takes a right-hand side with the rows of {p.type}, not {q.type}",
             [("a", f"this is {p.type}"), ("b", f"this is {q.type}")],
-            dim_fact=None if proved is False else f"dim {p.shape[-2]} == {q.shape[-2]}",
+            dim_fact=None if proved is False else suggest_fact(p.shape[-2], q.shape[-2]),
         )
     return column(matmul_last(pinv(p, rtol=_tolerance(rtol, "lstsq")), q), vector)
 

@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dfg.ir import Graph, Rule, Rules, Subgraph, Value, seal
+from dfg.ir import Graph, Rule, Rules, Subgraph, Value
 from dfg.ops.base import OPS, const_scalar
 from dfg.ops.taylor import program
-from dfg.passes.rebuild import copy_values, rebuild
+from dfg.passes.nested import Places, change_bodies, copied
+from dfg.passes.rebuild import Handler, copy_values, rebuild
 
 STABLE: Final = Rules()
 """The rules of each op."""
@@ -34,15 +35,9 @@ class Stabilise:
     def run(self, graph: Graph) -> Graph:
         if not STABLE.always or self.kinks != "dfg" or not _any_rule(graph):
             return graph
-        changed: list[bool] = []
-
-        def in_bodies(g: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
-            made = _body(g, v, operands)
-            changed.append(made.attrs != v.attrs)
-            return made
-
-        fresh, _ = rebuild(graph, STABLE, {op: in_bodies for op in OPS.values() if any(a.kind == "body" for a in op.attrs)})
-        return fresh if fresh.fired or any(changed) else graph
+        inside = _InBodies()
+        fresh, _ = rebuild(graph, STABLE, inside.handlers)
+        return fresh if fresh.fired or inside.changed else graph
 
 
 def _any_rule(graph: Graph) -> bool:
@@ -57,16 +52,28 @@ def _any_rule(graph: Graph) -> bool:
     return False
 
 
-def _body(g: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
-    attrs = tuple(_stable_subgraph(a) if isinstance(a, Subgraph) else a for a in v.attrs)
-    return g.emit(v.op, operands, attrs)
+class _InBodies:
+    """Handlers that stabilise the bodies of loops and branches, and number traces anew where these changed."""
 
+    def __init__(self) -> None:
+        self.places = Places()
+        self.changed = False
+        self.handlers: dict[Any, Handler] = {op: self._loop for op in OPS.values() if any(a.kind == "body" for a in op.attrs)}
+        self.handlers[OPS["trace"]] = self.places.trace
 
-def _stable_subgraph(body: Subgraph) -> Subgraph:
-    inner = body.graph.like(STABLE)
-    mapping = copy_values(inner, body.graph.values, {op: _body for op in OPS.values() if any(a.kind == "body" for a in op.attrs)})
-    sealed, _ = seal(inner, [mapping[i.index] for i in body.inputs], [mapping[o.index] for o in body.outputs])
-    return sealed
+    def _loop(self, g: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
+        return change_bodies(g, v, operands, self._body, self.places)
+
+    def _body(self, body: Subgraph) -> tuple[Subgraph, dict[int, Value] | None]:
+        if not _any_rule(body.graph):
+            return body, None
+        inside = _InBodies()
+        inner = body.graph.like(STABLE)
+        mapping = copy_values(inner, body.graph.values, inside.handlers)
+        if not inner.fired and not inside.changed:
+            return body, None
+        self.changed = True
+        return copied(body, inner, mapping), mapping
 
 
 def stable(name: str, of: Sequence[str] = ()) -> Callable[[Rule], Rule]:
