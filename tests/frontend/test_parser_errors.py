@@ -81,7 +81,7 @@ SLIPS: list[tuple[str, str, str, str | None]] = [
     ("h = scan(f, h0, xs)\n", "syntax", "(", None),
     ("a, b = scan v in x carry (a, b) = (0, 1) { a, b = b, a }\n", "syntax", "(", None),
     ("y = x.detach()\n", "pythonic-method", "detach", "y = stop_gradient(x)\n"),
-    ("y = x.view(3, 4)\n", "pythonic-method", "view", "y = reshape(x, 3, 4)\n"),
+    ("y = x.view(3, 4)\n", "pythonic-method", "view", "y = reshape(x, [3, 4])\n"),
     ("y = x.item()\n", "pythonic-method", "item", None),
     ("s = for i in 0:4 carry s = 0 { s = s + i }\n", "pythonic-range", ":", "s = for i in 0..4 carry s = 0 { s = s + i }\n"),
     ("s = for i in range(4) carry s = 0 { s = s + i }\n", "pythonic-range", "range(4)", "s = for i in 0..4 carry s = 0 { s = s + i }\n"),

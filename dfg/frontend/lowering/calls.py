@@ -245,7 +245,8 @@ def check_sizes_listed(lo: Lowering, name: str, parameters: Sequence[inspect.Par
     if at + 1 < len(parameters) and role(parameters[at + 1]) in ("axes", "axis", "shape", "size"):
         return  # two lists, as of `moveaxis`
     several = given[at:]
-    if len(several) > 1 and all(g.keyword is None and is_whole(g.thing) for g in several):
+    follows = role(parameters[at + 1]) if at + 1 < len(parameters) else None
+    if len(several) > 1 and follows in (None, "dtype", "flag", "word") and all(g.keyword is None and is_whole(g.thing) for g in several):
         first, last = several[0].node.span, several[-1].node.span
         edits = ((Span(first.source, first.start, first.start), "["), (Span(last.source, last.stop, last.stop), "]"))
         lo.fail("surplus-argument", f"the {word} of `{name}` are one argument, a list", first.to(last), fix=Fix("write a list", edits))
