@@ -79,7 +79,7 @@ def expi(x: Array) -> Array:
             term = term * (k / y)
             total = total + term
         # exp(y) / y without overflow of the first alone.
-        result[far] = np.where(np.isinf(y), np.inf, np.exp(y - np.log(y)) * total)
+        result[far] = np.where(y > 750, np.inf, np.exp(y - np.log(y)) * total)
     return result
 
 
