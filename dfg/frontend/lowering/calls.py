@@ -85,7 +85,7 @@ def call(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
                 return (yield call_builtin(lo, node, func.text, scope))
             target = DTYPES.get(func.text) or prelude_function(lo, func.text)
             if target is None:
-                from dfg.frontend.lowering.expressions import unknown
+                from dfg.frontend.lowering.unknown import unknown
 
                 return unknown(lo, func, scope, called=True)
         else:

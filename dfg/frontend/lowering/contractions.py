@@ -345,7 +345,7 @@ def lift(lo: Lowering, statement: Statement, node: s.Expr, names: Mapping[str, B
                 things.append((yield lift(lo, statement, arg, names)))
             return combine(lo, title, things, written, node, [k.name for k in node.kwargs])
     if isinstance(node, s.Call):
-        from dfg.frontend.lowering.expressions import unknown
+        from dfg.frontend.lowering.unknown import unknown
 
         closure = None if id(node.func) in statement.holding else (yield callee(lo, node.func, statement.scope))
         if isinstance(closure, Closure) and closure.node.rule is None:
