@@ -10,9 +10,10 @@ steps: a carry, or, if each step contributes a contraction, one contraction of s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dfg.dims import DimLike
 from dfg.ir import Graph, Subgraph, Value, seal
 from dfg.ops.base import OPS, full
 from dfg.ops.branch import loop_parts
@@ -79,7 +80,8 @@ def _active(body: Subgraph, carries: int, need: Sequence[bool]) -> list[bool]:
 class ForwardCopy:
     """A body copied into a graph in which its reverse is made: what the reverse uses of it is found out afterwards."""
 
-    def __init__(self, y: Value, body: Subgraph) -> None:
+    def __init__(self, y: Value, body: Subgraph, carries: int = 0) -> None:
+        self.carries = carries
         g = Graph(y.graph.facts, y.graph.rules)
         self.graph = g
         self.args = [g.emit(arg, (), (k, a.type)) for k, a in enumerate(body.inputs)]
@@ -101,7 +103,7 @@ class ForwardCopy:
         """Whether a value is one of the body, or a projection of one: what the body holds, or would hold if it were asked for."""
         return v.index < self.size or (v.op.projects and v.operands[0].index < self.size)
 
-    def traced(self, y: Value, offset: int, f: Value) -> Value | None:
+    def traced(self, y: Value, offset: int, f: Value, views: bool = False) -> Value | None:
         """The trace of a forward value, or None if it is computed again. See Note [Residuals are projections]."""
         old = self.old.get(f.index)
         if old is None:
@@ -110,7 +112,7 @@ class ForwardCopy:
                 return None
             path, index, what = projection(f)
             return project_inner(y, (offset + source, *path), index, what)
-        if not f.operands or (f.op.view and not f.op.projects) or isinstance(f.type, TupleType):
+        if not f.operands or (f.op.view and not f.op.projects and not views) or isinstance(f.type, TupleType):
             return None
         return OPS["trace"](y, index=offset + old)
 
@@ -129,19 +131,68 @@ class ForwardCopy:
         variable = {a.index for a in self.args[:first]}
         return not any(w.index in variable for w in self.graph.live([v]))
 
-    def needed(self, live: Sequence[Value], outputs: Sequence[Value], residual: Callable[[Value], Value | None]) -> dict[int, Value | None]:
+    def needed(self, live: Sequence[Value], outputs: Sequence[Value], residual: Callable[..., Value | None]) -> dict[int, Value | None]:
         """The forward values that the reverse needs: each with its residual, or None if it is computed again."""
         needed: dict[int, Value | None] = {}
-        pending = [o for v in live if not self.forward(v) for o in v.operands if self.forward(o)]
-        pending += [o for o in outputs if self.forward(o)]
-        while pending:
-            f = pending.pop()
-            if f.index not in needed:
-                stack = residual(f)
-                needed[f.index] = stack
-                if stack is None:
-                    pending.extend(f.operands)
+        asking: dict[int, list[Value | None]] = {}
+        """Which value that is computed again asks for a value; None: the reverse itself."""
+
+        def ask(values: Sequence[Value], by: Value | None) -> None:
+            pending = [(v, by) for v in values]
+            while pending:
+                f, by = pending.pop()
+                asking.setdefault(f.index, []).append(by)
+                if f.index not in needed:
+                    needed[f.index] = stack = residual(f)
+                    if stack is None:
+                        pending += [(o, f) for o in f.operands]
+
+        ask([o for v in live if not self.forward(v) for o in v.operands if self.forward(o)], None)
+        ask([o for o in outputs if self.forward(o)], None)
+        for index in sorted(needed):
+            f = self.graph.values[index]
+            stack = needed[index]
+            if stack is None or stack.op is OPS["part"] or not _cheap(f):
+                continue
+            # What is one operation of what is stacked is not stacked itself.
+            if self._at_hand(f.operands, needed, residual):
+                needed[index] = None
+                ask(f.operands, f)
+        for index in sorted(needed):
+            stack, by = needed[index], asking[index]
+            windows = {v.index: v for v in by if v is not None and v.op is OPS["slice"] and v.index in self.old}
+            if stack is None or stack.op is OPS["part"] or any([v is None or v.index not in windows for v in by]):
+                continue
+            total: DimLike = 0
+            for v in windows.values():
+                total = total + v.type.size
+            size = self.graph.values[index].type.size
+            if total != size and self.graph.facts.at_least(size, total) is True:
+                del needed[index]
+                needed.update((v.index, residual(v, True)) for v in windows.values())
         return needed
+
+    def _at_hand(self, values: Sequence[Value], needed: Mapping[int, Value | None], residual: Callable[..., Value | None]) -> bool:
+        """Whether values can be computed without another trace."""
+        pending = list(values)
+        while pending:
+            v = pending.pop()
+            if v.index in needed:
+                continue
+            place = self.place.get(v.index)
+            if place is not None:
+                if place < self.carries:
+                    return False
+            elif residual(v) is not None:
+                return False
+            else:
+                pending += v.operands
+        return True
+
+
+def _cheap(v: Value) -> bool:
+    """Whether a value costs one operation for each element."""
+    return v.op.elementwise and v.op.fails is None and bool(v.operands) and (v.op.cost is None or v.op.cost(v) == v.type.size)
 
 
 class ReverseStep:
@@ -153,7 +204,7 @@ class ReverseStep:
         self.active = active
         self.preds = preds
         self.body, self.length, self.carries, self.xs, self.reverse, self.count = loop_parts(y)
-        self.copy = ForwardCopy(y, self.body)
+        self.copy = ForwardCopy(y, self.body, self.carries)
         self.graph = self.copy.graph
         self.args = self.copy.args
         self.mapping = self.copy.mapping
@@ -312,7 +363,7 @@ class ReverseStep:
 
     # --- residuals ------------------------------------------------------------------------------------------------------------------
 
-    def residual(self, f: Value) -> Value | None:
+    def residual(self, f: Value, views: bool = False) -> Value | None:
         """The stack of a forward value in the outer graph, or None if it is computed again."""
         y = self.y
         k = self.copy.place.get(f.index)
@@ -322,7 +373,7 @@ class ReverseStep:
             return y.operands[k] if k < self.carries + self.xs else None
         if self._invariant(f):
             return None
-        stack = self.copy.traced(y, 0, f)
+        stack = self.copy.traced(y, 0, f, views)
         if stack is not None and stack.op is OPS["trace"]:
             for n, o in enumerate(self.body.outputs[self.carries :]):
                 if o.index == stack.attrs[0]:
@@ -442,11 +493,11 @@ class _Side:
         self.entering.append((made, outside))
         return made
 
-    def _residual(self, f: Value) -> Value | None:
+    def _residual(self, f: Value, views: bool = False) -> Value | None:
         k = self.copy.place.get(f.index)
         if k is not None:
             return self.y.operands[k + 1]
-        return self.copy.traced(self.y, self.offset, f)
+        return self.copy.traced(self.y, self.offset, f, views)
 
     def take(self) -> list[Value]:
         """What the reverse body captures, as values of the outer graph."""
