@@ -22,7 +22,6 @@ from dfg.ops.elementwise import where
 from dfg.ops.movement import broadcast_along, emit_permute
 from dfg.types import BOOL, TensorType
 
-
 Projection = tuple[str, Any]
 """Which projection of a value of tuple type: the op's name, and its attribute (all of them if there are several)."""
 

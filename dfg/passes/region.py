@@ -481,8 +481,10 @@ class Region:
                     freed = slot.pop(r, None)
                     if freed is not None:
                         slots.release(freed)
-                    elif r in buffers and (freed := buffers.pop(r)) not in buffers.values():
-                        slots.release(freed)
+                    elif r in buffers:
+                        shared = buffers.pop(r)
+                        if shared not in buffers.values():
+                            slots.release(shared)
 
     def _other(self, v: Value, p: int) -> None:
         """The steps of a value that is not simply one elementwise kernel; what is learnt of such an op is remembered."""
