@@ -517,8 +517,9 @@ class Region:
         out = self.arr[v.index] if v.index in self.arr else self.claim(v)
         at: DimLike = 0
         for o in v.operands:
-            if o.index not in self.pieces or self.pieces[o.index] != (v, tuple([at if k == v.attrs[0] else 0 for k in range(v.rank)])):
-                starts = tuple([at if k == v.attrs[0] else 0 for k in range(v.rank)])
+            starts = tuple([at if k == v.attrs[0] else 0 for k in range(v.rank)])
+            whole, begin = self.pieces.get(o.index, (None, ()))
+            if whole is not v or begin != starts:
                 source = self.narrow(o, o.shape)
                 self.emit("copy", (source,), (self.b.view(out, OPS["slice"], (starts, o.shape, (1,) * v.rank), o.type),), v)
             at = at + o.shape[v.attrs[0]]
