@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dfg.dims import Dim
 from dfg.ir import Graph, Origin, Roots, Rules, Value
 
 Handler = Callable[[Graph, Value, tuple[Value, ...]], Value]
@@ -22,10 +23,7 @@ def rebuild(
     the new graph and where each old value went. `settled`: the graph was made under the same rules, so that a value whose operands are
     copied as they are needs none. `mapping`: a dict that handlers read, which is filled."""
     fresh = graph.like(rules)
-    # A state that is only written, and a parameter that nothing reads, are still declared.
-    kept = {*graph.roots.initials, *graph.roots.updates}
-    leaves = [v for v in graph.values if v.op.leaf and v.op.name in ("param", "state") and v.attrs[0] in kept] if kept else []
-    mapping = copy_values(fresh, graph.live([*graph.roots.values(), *leaves]), handlers or {}, settled, mapping)
+    mapping = copy_values(fresh, graph.live([*graph.roots.values(), *declared(graph)]), handlers or {}, settled, mapping)
     fresh.roots = Roots(
         {k: mapping[v.index] for k, v in graph.roots.outputs.items()},
         {k: mapping[v.index] for k, v in graph.roots.updates.items()},
@@ -45,6 +43,15 @@ def rebuild(
             where = -1 if primal is None else primal.index
             origins[made.index] = origin if where == origin.primal else Origin(where, origin.rule)
     return fresh, mapping
+
+
+def declared(graph: Graph) -> list[Value]:
+    """Leaves that stay though nothing may read them: a state that is only written, a parameter with a value, an input whose shape tells sizes."""
+    kept = {*graph.roots.initials, *graph.roots.updates}
+    return [
+        v for v in graph.values
+        if v.op.leaf and (v.attrs[0] in kept if v.op.name in ("param", "state") else v.op.name == "input" and any(isinstance(d, Dim) for d in v.shape))
+    ]
 
 
 def copy_values(

@@ -479,12 +479,11 @@ class Region:
             if p in dying:
                 for r in dying[p]:
                     freed = slot.pop(r, None)
+                    if freed is None and r in buffers:
+                        freed = buffers.pop(r)
+                        freed = None if freed in buffers.values() else freed
                     if freed is not None:
                         slots.release(freed)
-                    elif r in buffers:
-                        shared = buffers.pop(r)
-                        if shared not in buffers.values():
-                            slots.release(shared)
 
     def _other(self, v: Value, p: int) -> None:
         """The steps of a value that is not simply one elementwise kernel; what is learnt of such an op is remembered."""
