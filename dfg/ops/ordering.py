@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dfg.dims import DimLike
+from dfg.dims import DimLike, suggest_fact
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPAQUE, OPS, Attr, Axes, Case, NoGradient, Op, Reject, RuleContext, check_dtype, define, tensor
 from dfg.ops.elementwise import emit_cast
@@ -237,7 +237,7 @@ def _search_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]
                 "shape-mismatch" if proved is False else "dim-unproved",
                 f"`searchsorted` searches row by row: axis {k} of {s} and of {t} differ",
                 [(0, f"axis {k} is {s.shape[k]}"), (1, f"axis {k} is {t.shape[k]}")],
-                dim_fact=None if proved is False else f"dim {s.shape[k]} == {t.shape[k]}",
+                dim_fact=None if proved is False else suggest_fact(s.shape[k], t.shape[k]),
             )
     return TensorType(I64, t.shape)
 

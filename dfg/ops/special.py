@@ -16,7 +16,7 @@ import numpy as np
 
 from dfg.ir import Value
 from dfg.ops import special_bessel, special_error, special_gamma
-from dfg.ops.base import Attr, Op, RuleContext, Sampler, at, elementwise, full_like, uniform
+from dfg.ops.base import OPS, Attr, Op, RuleContext, Sampler, at, elementwise, full_like, uniform
 from dfg.ops.elementwise import exp, less, log, where
 from dfg.ops.math import sign
 from dfg.ops.special_gamma import in_double
@@ -186,7 +186,8 @@ betaln = _special(
 
 def _density(a: Value, x: Value, order: int) -> Value:
     """The derivative by `a`, of an order, of x ** (a - 1) exp(-x) / gamma(a): by the recurrence of the derivatives of an exponential."""
-    made = [exp((a - 1) * log(x) - x - gammaln(a))]
+    # x ** 0 is 1 at 0 too.
+    made = [exp(OPS["xlogy"](a - 1, x) - x - gammaln(a))]
     slopes = [log(x) - digamma(a), *[-polygamma(a, n=k) for k in range(1, order)]]
     for k in range(1, order + 1):
         total = made[k - 1] * slopes[0]

@@ -33,7 +33,7 @@ def exp_square(x: Array, sign: float) -> Array:
 def _scaled(x: Array) -> Array:
     """exp(x^2) erfc(x) for x >= 0."""
     t = (x - 3.75) / (x + 3.75)
-    return np.asarray(np.where(x > 1e15, 1 / (ROOT_PI * x), chebyshev(tables.ERFCX, np.where(x > 1e15, 1.0, t)) / (1 + 2 * x)))
+    return np.asarray(np.where(x > 1e15, 1 / ROOT_PI / x, chebyshev(tables.ERFCX, np.where(x > 1e15, 1.0, t)) / (1 + 2 * x)))
 
 
 def _erf_near(x: Array) -> Array:

@@ -6,14 +6,14 @@ from typing import Any
 
 from dfg.dims import DimLike
 from dfg.ir import InferError, Value
-from dfg.ops.base import OPS, full
+from dfg.ops.base import OPS
 from dfg.ops.elementwise import emit_cast
 from dfg.ops.functions.common import count_of
 from dfg.ops.functions.expr import Expr
 from dfg.ops.functions.shaping import counts, take_axis, window
 from dfg.ops.movement import broadcast_along, emit_permute, emit_reshape, inverse
-from dfg.ops.surface import Arg, Axis, DTypeArg, Size, Surface, axis_number, dtype_of, function, plain, size_of
-from dfg.types import I64, TensorType
+from dfg.ops.surface import Arg, Axis, DTypeArg, Literal, Size, Surface, axis_number, dtype_of, function, plain, size_of
+from dfg.types import BOOL, I64
 
 
 def index_of(cx: Surface, x: Any, name: str, argument: str = "indices") -> Value:
@@ -44,9 +44,8 @@ def _same_elsewhere(cx: Surface, v: Value, i: Value, k: int, name: str) -> tuple
         raise InferError(
             "rank-mismatch", f"`{name}` takes an index array of the rank of {v.type}, not {i.type}", [("x", f"this is {v.type}"), ("indices", f"this is {i.type}")]
         )
-    # Their other axes meet as those of two tensors do; what stands for them here is never read.
-    others = [full(cx.graph, 0, TensorType(w.dtype, tuple(1 if a == k else d for a, d in enumerate(w.shape)))) for w in (v, i)]
-    common = cx.broadcast(others, name)[0].shape
+    stand_ins = [cx.full(tuple(1 if a == k else d for a, d in enumerate(w.shape)), Literal("bool", False), BOOL) for w in (v, i)]
+    common = cx.broadcast(stand_ins, name)[0].shape
     return tuple(cx.stretch(w, tuple(w.shape[k] if a == k else d for a, d in enumerate(common))) for w in (v, i))  # type: ignore[return-value]
 
 
