@@ -41,7 +41,7 @@ def lanewise() -> dict[str, int]:
 
 
 LANEWISE = lanewise()
-MOVERS = ["flip", "shift", "cumsum", "cumprod", "prod", "permute"]
+MOVERS = ["flip", "shift", "cumsum", "cumprod", "prod", "permute", "linear_recurrence"]
 
 
 SETTINGS = {name: list(dict.fromkeys(k.attrs for k in cases_of(OPS[name]) if k.order)) for name in LANEWISE}
@@ -91,7 +91,7 @@ def vector(g: Graph, x: Value, conditions: Sequence[Value], steps: Sequence[Step
         if kind == "where":
             y = OPS["where"](conditions[c], a[0], a[1])
         elif kind in MOVERS:
-            y = moved(kind, a[0])
+            y = moved(kind, a[0], a[1])
         elif kind in LANEWISE and kind not in PLAIN:
             y = apply(kind, c, a)
         elif kind in ("add", "multiply", "divide", "log", "sqrt", "exp"):
@@ -123,8 +123,12 @@ def vector(g: Graph, x: Value, conditions: Sequence[Value], steps: Sequence[Step
 PLAIN = ("add", "multiply", "divide", "log", "sqrt", "exp", "power")
 
 
-def moved(kind: str, a: Value) -> Value:
+def moved(kind: str, a: Value, b: Value) -> Value:
     match kind:
+        case "linear_recurrence":
+            return OPS[kind](a, b, axis=0, reverse=False)
+        case "cumprod":
+            return OPS[kind](a, axis=0)
         case "flip":
             return OPS["flip"](a, axes=(0,))
         case "shift":
@@ -132,13 +136,18 @@ def moved(kind: str, a: Value) -> Value:
         case "prod":
             return broadcast_along(OPS["prod"](a, axes=(0,)), (N,), ())
         case "permute":
-            return OPS["permute"](a, axes=(0,))
+            return OPS["permute"](a, perm=(0,))
         case _:
             return OPS[kind](a, axis=0, reverse=False)
 
 
-def moved_lanes(kind: str, a: Sequence[Value], zero: Value) -> list[Value]:
+def moved_lanes(kind: str, a: Sequence[Value], b: Sequence[Value], zero: Value) -> list[Value]:
     match kind:
+        case "linear_recurrence":
+            steps = [b[0]]
+            for k in range(1, N):
+                steps.append(a[k] * steps[-1] + b[k])
+            return steps
         case "flip":
             return list(a[::-1])
         case "shift":
@@ -177,7 +186,7 @@ def scalar(g: Graph, x: Sequence[Value], chosen: Sequence[Sequence[bool]], steps
         if kind == "where":
             y = [a[0][i] if chosen[c][i] else a[1][i] for i in range(N)]
         elif kind in MOVERS:
-            y = moved_lanes(kind, a[0], constant(0.0))
+            y = moved_lanes(kind, a[0], a[1], constant(0.0))
         elif kind in LANEWISE and kind not in PLAIN:
             y = [apply(kind, c, [o[i] for o in a]) for i in range(N)]
         elif kind in ("add", "multiply", "divide", "log", "sqrt", "exp"):

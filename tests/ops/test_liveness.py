@@ -218,3 +218,35 @@ def test_left_out_places_do_not_leak(name: str) -> None:
 def test_some_samples_leave_places_out() -> None:
     seen = {name for name in MOVING for case in cases_of(OPS[name]) if case.order and any(m.any() for m in left_out(OPS[name], case, wanted(OPS[name], case)).values())}
     assert {"slice", "gather", "update", "scatter", "shift", "windows"} <= seen
+
+
+@pytest.mark.parametrize("name", ["cumsum", "cumprod", "logcumsumexp", "linear_recurrence", "cumulative_max", "cumulative_min"])
+@pytest.mark.parametrize("poison", [np.nan, np.inf, 0.0])
+def test_what_follows_the_last_live_place_of_a_running_result_is_dead(name: str, poison: float) -> None:
+    op = OPS[name]
+    for case in cases_of(op):
+        settings = dict(case.attrs)
+        axis, reverse = settings["axis"], settings.get("reverse", False)
+        shape = np.shape(case.operands[0])
+        places = wanted(op, case)
+        if not places or shape[axis] < 3:
+            continue
+        last = np.arange(shape[axis]).reshape([-1 if k == axis else 1 for k in range(len(shape))])
+        dead = np.broadcast_to(last < 2 if reverse else last >= shape[axis] - 2, shape)
+        g, leaves, y = build(op, case)
+        weights = np.where(dead, 0.0, np.random.default_rng(3).normal(size=shape))
+        live = OPS["where"](make_constant(g, ~dead, BOOL), y, full(g, 0, y.type)) * make_constant(g, weights, F64)
+        form = OPS["sum"](live, axes=tuple(range(y.rank)))
+        first = emit_vjp(form, full(g, 1, form.type), [leaves[k] for k in places])
+        squares = [OPS["sum"](d * d, axes=tuple(range(d.rank))) for d in first]
+        second = emit_vjp(squares[0], full(g, 1, form.type), [leaves[k] for k in places])
+        g.roots.outputs.update({f"g{n}": v for n, v in enumerate([*first, *second])})
+        clean = run_pipeline(g, PIPELINE)
+        inputs = {v.attrs[0]: v.index for v in clean.values if v.op.name == "input"}
+        made = []
+        with np.errstate(all="ignore"):
+            for operands in (case.operands, [np.where(dead, poison, o) for o in case.operands]):
+                env: dict[int, Any] = {inputs[f"x{k}"]: a for k, a in enumerate(operands) if f"x{k}" in inputs}
+                made.append([np.asarray(a) for a in interpret(list(clean.roots.outputs.values()), env, {})])
+        for want, got in zip(*made, strict=True):
+            np.testing.assert_allclose(got, np.where(dead, 0, want), rtol=1e-9, atol=1e-12)
