@@ -73,6 +73,10 @@ def run_statement(lo: Lowering, statement: s.Node, scope: Scope) -> Gen:
         scope.yields.extend(lo.array(item, statement) if isinstance(item, ListThing) else item for item in items)
     elif isinstance(statement, s.DimFact):
         yield local_fact(lo, statement, scope)
+    elif isinstance(statement, s.Def):
+        from dfg.frontend.lowering.modules import bind_function
+
+        bind_function(lo, scope, statement)
     elif isinstance(statement, s.Group):
         for inner in statement.body.statements:
             if isinstance(inner, s.ExprStatement):
@@ -134,8 +138,9 @@ def match(
     only = things[0]
     if len(values) > 1 or not isinstance(only, TupleThing):
         left = targets[0].span.to(targets[-1].span)
-        given = f"{len(values)} values" if len(values) > 1 else describe(only)
-        lo.fail("arity", f"{len(targets)} name{'s' * (len(targets) > 1)}, and {given}", left, [Label(v.span, "this") for v in values[:1]])
+        given = f"{len(values)} values" if len(values) > 1 else "one value"
+        labels = [Label(values[0].span, f"this is {describe(only)}")] if len(values) == 1 else []
+        lo.fail("arity", f"{len(targets)} name{'s' * (len(targets) > 1)}, and {given}", left, labels)
     if len(only.items) != len(targets):
         lo.fail(
             "arity",

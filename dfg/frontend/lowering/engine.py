@@ -135,6 +135,8 @@ class Lowering:
     """The file's own scope."""
     infos: dict[int, ScopeInfo] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
+    expanded: set[int] = field(default_factory=set)
+    """The functions that were called, by `id` of their definitions."""
     path: str = ""
     default_float: DType = F64
     order: int = 0
@@ -370,9 +372,10 @@ class Lowering:
             return self.operand(self.array(thing, node), node)
         if thing is POISON:
             raise Failed
+        wanted = f"a tensor as {what}" if what.startswith("`") else what
         if isinstance(thing, Record):
-            self.fail("structure-mismatch", f"{what} is wanted here, and this is a record", node, help="`total(r)` sums all its leaves; `r.name` reads one")
-        self.fail("wrong-type", f"{what} is wanted here, and this is {describe(thing)}", node)
+            self.fail("structure-mismatch", f"{wanted} is wanted here, and this is a record", node, help="`total(r)` sums all its leaves; `r.name` reads one")
+        self.fail("wrong-type", f"{wanted} is wanted here, and this is {describe(thing)}", node)
 
     def value(self, thing: Thing, node: s.Node, what: str = "a tensor") -> Value:
         """A thing as a value of the current region; literals get the default dtype of their kind."""
@@ -546,19 +549,3 @@ class Lowering:
             self.refuse(e, node.span, node, operands, None, scope)
         except DimError as e:
             self.fail("bad-argument", f"a size that cannot be handled: {e}", node)
-
-    def elementwise(self, name: str) -> bool:
-        """Whether a surface function acts element by element, hence leaf by leaf on records."""
-        f = FUNCTIONS.get(name)
-        return f is not None and (f.fold is not None or name in LEAFWISE or (name in OPS and OPS[name].elementwise))
-
-
-LEAFWISE: Final = frozenset({
-    "where", "zeros_like", "ones_like", "full_like", "stop_gradient", "astype", "clip", "clamp", "real", "sign", "abs", "floor",
-    "ceil", "round", "trunc", "frac", "isnan", "isinf", "isfinite", "nan_to_num", "fmax", "fmin", "heaviside", "ldexp", "lerp",
-    "addcmul", "addcdiv", "masked_fill", "entr", "expit", "logit", "relu6", "leaky_relu", "elu", "celu", "selu", "silu", "swish",
-    "logsigmoid", "log_sigmoid", "log_expit", "hardtanh", "hardsigmoid", "hardswish", "mish", "softsign", "tanhshrink",
-    "softshrink", "hardshrink", "lgamma", "digamma", "psi", "polygamma", "gammainc", "gammaincc", "beta", "sinc", "i0", "i0e",
-    "i1", "i1e", "iv", "ive",
-})
-"""Elementwise functions that neither fold literals nor are the op of their name."""
