@@ -60,8 +60,7 @@ FAMILIES: Final[dict[str, str]] = {
     "activations": "Activations",
     "layers": "Normalisation and layers",
     "losses": "Losses and distances",
-    "more": "Further functions",
-    "composite": "Composites, written in the language",
+    "distances": "Losses and distances",
     "primitive": "Only in printed programs",
 }
 """The families, in their order, by the word of the module that defines a function (of an elementwise one: its op)."""
@@ -155,10 +154,8 @@ def _op_modules() -> dict[int, str]:
 
 def family_of(name: str) -> str:
     """The title of a function's family."""
-    f = FUNCTIONS.get(name)
-    if f is None:
-        return FAMILIES["composite"]
-    word = f.implementation.__module__.split(".")[-1]
+    f = FUNCTIONS[name]
+    word = f.family
     if word == "common":
         op = OPS.get(name) or OPS.get(aliases_of(name)[0])
         word = _op_modules().get(id(op), "mathematics") if op is not None and (op.arity != 1 or "(" not in op.formula) else "mathematics"
@@ -170,21 +167,13 @@ def family_of(name: str) -> str:
 @cache
 def aliases_of(name: str) -> tuple[str, ...]:
     """Every name of the same function, the first one first."""
-    f = FUNCTIONS.get(name)
-    return (name,) if f is None else tuple(n for n, g in FUNCTIONS.items() if g.implementation is f.implementation)
-
-
-@cache
-def composites() -> tuple[str, ...]:
-    """Functions that are written in the language and need no `use`."""
-    from dfg.frontend.lowering.modules import prelude_index
-
-    return tuple(sorted(n for n in prelude_index() if not n.startswith("_") and n not in FUNCTIONS))
+    f = FUNCTIONS[name]
+    return tuple(n for n, g in FUNCTIONS.items() if g.implementation is f.implementation)
 
 
 def every_name() -> list[str]:
     """The names of all functions, aliases included."""
-    return [*FUNCTIONS, *composites()]
+    return list(FUNCTIONS)
 
 
 def table() -> dict[str, list[str]]:
@@ -201,10 +190,8 @@ def table() -> dict[str, list[str]]:
 
 def page(name: str) -> Page:
     """The page of a function; KeyError if there is none."""
-    if name not in FUNCTIONS and name not in composites():
-        raise KeyError(name)
-    f = FUNCTIONS.get(name)
-    doc, arguments = _from_function(f) if f is not None else _from_composite(name)
+    f = FUNCTIONS[name]
+    doc, arguments = _from_function(f)
     shown = ", ".join(_shown_argument(a) for a in arguments)
     made = example(name)
     own = OPS.get(name)
@@ -234,17 +221,6 @@ def _from_function(f: Function) -> tuple[str, tuple[Argument, ...]]:
         star = "*" if p.kind is inspect.Parameter.VAR_POSITIONAL else ""
         made.append(Argument(star + p.name, ROLES.get(role(p), role(p)), None if p.default is p.empty else _default(p.default)))
     return " ".join(f.doc.split()), tuple(made)
-
-
-def _from_composite(name: str) -> tuple[str, tuple[Argument, ...]]:
-    from dfg.frontend.builder.composites import composite
-
-    f = composite(name)
-    arguments = [
-        Argument(p.name, "value", None if p.default is p.empty else {"None": "none", "True": "true", "False": "false"}.get(repr(p.default), repr(p.default)))
-        for p in inspect.signature(f).parameters.values()
-    ]
-    return " ".join((f.__doc__ or "").split()), tuple(arguments)
 
 
 def _default(x: Any) -> str:
@@ -454,9 +430,7 @@ def table_text() -> str:
 
 
 def _first_sentence(name: str) -> str:
-    f = FUNCTIONS.get(name)
-    doc = " ".join(f.doc.split()) if f is not None else _from_composite(name)[0]
-    return doc.split(". ")[0].rstrip(".")
+    return " ".join(FUNCTIONS[name].doc.split()).split(". ")[0].rstrip(".")
 
 
 def document() -> str:

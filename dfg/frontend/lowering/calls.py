@@ -16,6 +16,7 @@ import numpy as np
 from dfg.diagnostics import Fix, Label
 from dfg.diagnostics.codes import nearest
 from dfg.dims import Dim, names
+from dfg.frontend import prelude as prelude  # fills the table of functions
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.engine import MAX_CALLS, Failed, Frame, Gen, Lowering, evaluates
 from dfg.frontend.lowering.scopes import Scope
@@ -51,13 +52,6 @@ def form(*words: str) -> Callable[[Form], Form]:
     return declare
 
 
-def prelude_function(lo: Lowering, name: str) -> Closure | None:
-    """A composite function (`softmax`), written in the language and called without `use`."""
-    from dfg.frontend.lowering.modules import prelude_closure
-
-    return prelude_closure(lo, name)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Given:
     """An argument of a call: what it is, where it stands, and its keyword."""
@@ -81,7 +75,7 @@ def call(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
                 return (yield FORMS[func.text](lo, node, scope))
             if func.text in FUNCTIONS:
                 return (yield call_builtin(lo, node, func.text, scope))
-            target = DTYPES.get(func.text) or prelude_function(lo, func.text)
+            target = DTYPES.get(func.text)
             if target is None:
                 from dfg.frontend.lowering.expressions import unknown
 
@@ -397,7 +391,7 @@ def expand(lo: Lowering, closure: Closure, given: Sequence[Given], node: s.Call)
     path = key if count == 1 else f"{key}_{count}"
     scope = Scope(closure.scope, lo.infos[id(definition)], closure.limit)
     graph = lo.graph
-    lo.frames.append(Frame(closure, node.span, path))
+    lo.frames.append(Frame(closure, node.span, path, {k: g.node for k, g in bound.items() if g is not None}))
     lo.path = path
     graph.call = path
     try:

@@ -89,7 +89,7 @@ def indexed_binding(lo: Lowering, node: s.IndexedBinding, scope: Scope) -> Gen:
     yield prepare(lo, statement, node.value, targets)
     made = yield lift(lo, statement, node.value, targets)
     order = list(targets.values())
-    lo.graph.cursor = node.span
+    lo.stand(node)
     if not isinstance(made, Lifted):
         made = Lifted(((lo.value(made, node.value), ()),))
     return materialize(lo, made, order, node.value)
@@ -332,7 +332,7 @@ def lift(lo: Lowering, statement: Statement, node: s.Expr, names: dict[str, Inde
 
 def counted(lo: Lowering, x: IndexVar, node: s.Node) -> Lifted:
     """An index as a value: its numbers along its axis."""
-    lo.graph.cursor = node.span
+    lo.stand(node)
     counts = lo.graph.emit(OPS["iota"], (), (x.size, I64))
     assert x.low is not None
     if x.low != 0:
