@@ -23,7 +23,7 @@ from dfg.frontend.lowering.calls import Given, arguments, form
 from dfg.frontend.lowering.engine import Failed, Gen, Lowering
 from dfg.frontend.lowering.expressions import COMPARE
 from dfg.frontend.lowering.scopes import Scope
-from dfg.frontend.lowering.statics import fold, plain_static
+from dfg.frontend.lowering.statics import fold
 from dfg.frontend.lowering.things import POISON, Known, ListThing, Record, Thing, describe, is_static, known
 from dfg.ir import Value
 from dfg.ops.surface import FUNCTIONS, Literal, fold_literals
@@ -124,6 +124,15 @@ _QUOTED: Final = re.compile(r"(?<!\w)'(\w+)'")
 """A word of the language, which stands in double quotes; a text has no way to hold these."""
 
 
+def written(thing: Thing) -> str:
+    """A static thing as it would be written."""
+    if isinstance(thing, ListThing):
+        return f"[{', '.join(written(item) for item in thing.items)}]"
+    if isinstance(thing, Literal | Known):
+        return thing.text or str(thing.value)
+    return "none" if thing is None else f'"{thing}"' if isinstance(thing, str) else str(thing)
+
+
 @form("refuse")
 def refuse(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
     """An error of the call of the function that this stands in, at the argument named; `{x}` in the words is what `x` is, 'word' a word in double quotes."""
@@ -142,25 +151,25 @@ def refuse(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
     if name not in [p.name.text for p in definition.params]:
         lo.fail("bad-argument", f"`{definition.name.text}` has no parameter `{name}`", given[0].node)
 
+    holes = [bound for word in _HOLE.findall(words) if (bound := scope.lookup(word)) is not None]
+
     def shown(match: re.Match[str]) -> str:
         found = scope.lookup(match[1])
         if found is None:
             return match[0]
         thing = found.thing
-        if isinstance(thing, Value):
-            return str(thing.type)
-        return str(plain_static(lo, thing, node, "it")) if settled(thing) else describe(thing)
+        return str(thing.type) if isinstance(thing, Value) else written(thing) if settled(thing) else describe(thing)
 
     told = _QUOTED.sub(r'"\1"', _HOLE.sub(shown, words))
     message = f"`{definition.name.text}` {told}"
-    bound = scope.lookup(name)
-    thing = bound.thing if bound is not None else None
-    mark = f"this is {thing.type}" if isinstance(thing, Value) and code != "bad-argument" else "this one"
     if lo.library is not None:
         from dfg.frontend.lowering.library import refused
 
-        own = next(p.name.span for p in definition.params if p.name.text == name)
-        raise refused(lo, code, message, [(own, mark)])
+        places = {p.name.text: p.name.span for p in definition.params}
+        told_of = [b for b in holes if isinstance(b.thing, Value) and b.name in places and code != "bad-argument"]
+        own = scope.lookup(name)
+        first = f"this is {own.thing.type}" if own is not None and isinstance(own.thing, Value) and code != "bad-argument" else "this one"
+        raise refused(lo, code, message, [(places[name], first), *[(places[b.name], f"this is {b.thing.type}") for b in told_of]])
     at = frame.given.get(name)
     labels = [Label(frame.span, f"`{definition.name.text}` is called here")] if at is not None else []
     frames = lo.frames

@@ -43,6 +43,8 @@ class Definition:
     elementwise: bool
     alias: str | None
     closure: Closure
+    kinds: dict[str, str]
+    """What each parameter takes."""
     made: dict[str, Thing]
     """Defaults that are plain literals, evaluated once."""
 
@@ -83,7 +85,7 @@ def define(place: Place) -> Definition:
     kinds = roles(node, helpers)
     parameters = [inspect.Parameter(p.name.text, _KIND, default=default(p.default), annotation=Annotated[Any, kinds[p.name.text]]) for p in node.params]
     return Definition(
-        node, infos, scope, inspect.Signature(parameters), elementwise(node, helpers, kinds), alias, Closure(node, scope, len(helpers)), {}
+        node, infos, scope, inspect.Signature(parameters), elementwise(node, helpers, kinds), alias, Closure(node, scope, len(helpers)), kinds, {}
     )
 
 
@@ -181,6 +183,8 @@ def body(lo: Lowering, d: Definition, args: Sequence[Any], kwargs: Mapping[str, 
             thing = yield p.default, d.scope
             if thing is None or isinstance(thing, Literal | str | DType):
                 d.made[name] = thing
+        if isinstance(thing, str) and d.kinds[name] in _STATIC and d.kinds[name] != "static":
+            raise InferError("bad-argument", f"`{title}` takes an integer as `{name}`, not `{thing}`", [(name, "this one")])
         if name in scope.info.pins:
             thing = lo.pinned(thing, p.name)
         scope.names[name] = Binding(name, thing, None, "argument", k)
@@ -214,11 +218,10 @@ def refused(lo: Lowering, code: str, message: str, marks: Iterable[tuple[Span | 
     """What is wrong inside the body, as what is wrong with the call."""
     node = lo.library.node
     title = f"`{node.name.text}`"
-    parameters = {p.name.text for p in node.params}
-    inner = {*_OPERATORS, *_WORD.findall(node.span.text)} - parameters
+    inner = {*_OPERATORS, *(w for f in lo.frames for w in _WORD.findall(f.closure.node.span.text))} - {p.name.text for p in node.params}
 
     def renamed(match: re.Match[str]) -> str:
-        return title if match[1] in inner and (match[1] in FUNCTIONS or match[1].startswith("_")) else match[0]
+        return title if match[1].startswith("_") or (match[1] in inner and match[1] in FUNCTIONS) else match[0]
 
     found: dict[str, str] = {}
     for span, words in marks:
@@ -237,8 +240,7 @@ def origins(lo: Lowering, span: Span) -> list[str]:
         names = [w for p in traced(frame.closure.node, names) if p in frame.given for w in _WORD.findall(frame.given[p].span.text)]
     found = traced(lo.library.node, names)
     if len(found) > 1:
-        kinds = {name: role(p) for name, p in lo.library.signature.parameters.items()}
-        found = [n for n in found if kinds[n].startswith("operand")] or found
+        found = [n for n in found if lo.library.kinds[n].startswith("operand")] or found
     return found[:1]
 
 
@@ -247,8 +249,12 @@ def traced(node: s.Def, names: Iterable[str]) -> list[str]:
     made: dict[str, list[str]] = {}
     for b in s.walk(node):
         if isinstance(b, s.Binding):
-            for target in b.targets:
-                made.setdefault(target.text, []).extend(w for v in b.values for w in _WORD.findall(v.span.text))
+            values: Sequence[s.Node] = b.values
+            if len(values) == 1 < len(b.targets) and isinstance(values[0], s.Call) and len(values[0].args) == len(b.targets):
+                values = values[0].args  # `a, b = floating(x, y)`
+            for k, target in enumerate(b.targets):
+                own = values[k : k + 1] if len(values) == len(b.targets) else values
+                made.setdefault(target.text, []).extend(w for v in own for w in _WORD.findall(v.span.text))
     parameters = [p.name.text for p in node.params]
     reached: set[str] = set()
     pending = list(names)
