@@ -11,7 +11,6 @@ A function of one, two or three tensors needs no entry: the first of `TRIED` tha
 
 from __future__ import annotations
 
-import inspect
 import re
 from dataclasses import dataclass
 from functools import cache

@@ -16,20 +16,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Final
+from weakref import WeakKeyDictionary
 
 from dfg.diagnostics import Sink
-from dfg.dims import Dim, DimError
+from dfg.dims import Dim, DimError, Facts
 from dfg.frontend import syntax as s
-from dfg.frontend.lowering import calls, control, derivatives, expressions, facts  # noqa: F401 - importing them fills the tables of evaluators
+from dfg.frontend.lowering import calls as _calls
+from dfg.frontend.lowering import control, derivatives, expressions
+from dfg.frontend.lowering import facts as _facts
 from dfg.frontend.lowering.blocks import run_block
 from dfg.frontend.lowering.engine import Failed, Frame, Gen, Lowering, Region
 from dfg.frontend.lowering.scopes import Binding, Scope, ScopeInfo, scan_scopes
 from dfg.frontend.lowering.things import Closure, Known, ListThing, Thing, TupleThing
 from dfg.frontend.prelude import Place, places
-from dfg.ir import InferError, Value
+from dfg.ir import Graph, InferError, Need, Value
+from dfg.ops.leaf import arg
 from dfg.ops.surface import FUNCTIONS, Literal, Surface, role
 from dfg.source import Source, Span
 from dfg.types import DTYPES, I64, DType
+
+_USED = (_calls, control, derivatives, expressions, _facts)  # importing them fills the tables of evaluators
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +53,8 @@ class Definition:
     """What each parameter takes."""
     made: dict[str, Thing]
     """Defaults that are plain literals, evaluated once."""
+    templates: WeakKeyDictionary[Facts, dict[Any, Template]]
+    """What calls with given types emit, while the facts live that it was derived from."""
 
 
 def parsed(file: str, text: str) -> s.File:
@@ -85,7 +93,7 @@ def define(place: Place) -> Definition:
     kinds = roles(node, helpers)
     parameters = [inspect.Parameter(p.name.text, _KIND, default=default(p.default), annotation=Annotated[Any, kinds[p.name.text]]) for p in node.params]
     return Definition(
-        node, infos, scope, inspect.Signature(parameters), elementwise(node, helpers, kinds), alias, Closure(node, scope, len(helpers)), kinds, {}
+        node, infos, scope, inspect.Signature(parameters), elementwise(node, helpers, kinds), alias, Closure(node, scope, len(helpers)), kinds, {}, WeakKeyDictionary()
     )
 
 
@@ -141,7 +149,26 @@ def thing_of(x: Any) -> Thing:
 
 
 def expand(d: Definition, cx: Surface, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """What a call gives: a value, a literal, or a tuple of them. Raises `InferError`."""
+    """What a call gives: a value, a literal, or a tuple of them. Raises `InferError`. See Note [Templates]."""
+    leaves: list[Value] = []
+    key = key_of([*args, *kwargs.values()], leaves)
+    if key is None:
+        return evaluate(d, cx, args, kwargs)
+    facts = cx.graph.facts
+    table = d.templates.setdefault(facts, {})
+    full = (key, len(args), tuple(kwargs), cx.default_float, cx.within, len(facts.declared), facts.frozen)
+    found = table.get(full)
+    if found is None:
+        if len(table) >= MOST_TEMPLATES:
+            table.clear()
+        found = table[full] = template(d, cx, args, kwargs, leaves)
+    if found.pinned:
+        return evaluate(d, cx, args, kwargs)
+    return found.instance(cx, leaves, None if d.elementwise else d.node.name.text)
+
+
+def evaluate(d: Definition, cx: Surface, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """The body on its arguments, in the graph of the call."""
     lo = Lowering(Sink(), None, library=d, default_float=cx.default_float)
     lo.region = Region(cx.graph, cx)
     lo.infos, lo.call_counts, lo.path = d.infos, cx.calls, cx.graph.call
@@ -156,6 +183,116 @@ def expand(d: Definition, cx: Surface, args: Sequence[Any], kwargs: Mapping[str,
         raise InferError("bad-argument", f"`{d.node.name.text}` cannot be called like this") from None
     finally:
         cx.within, cx.graph.call = outer
+
+
+# Note [Templates]
+# What a call emits depends on the types of its tensors and on its static arguments alone. So the body is evaluated once for each of these, in a graph of its own
+# whose leaves stand for the tensors, and a call copies the values of that graph: 1,000 calls of `softmax` evaluate it once. What is not copied but evaluated
+# each time: calls with constants, sizes or literal arrays among the arguments (a conversion of these warns by their value), and bodies that
+# differentiate, since a pin has an identity.
+
+MOST_TEMPLATES: Final = 256
+"""Templates of one function and one set of facts; beyond it they are made anew."""
+
+
+def key_of(args: Sequence[Any], leaves: list[Value]) -> Any:
+    """What the expansion of a call depends on, its tensors being put into `leaves`, each once; None if it is not to be kept."""
+    parts: list[Any] = []
+    for x in args:
+        kind = type(x)
+        if kind is Value:
+            if x.op.name in ("constant", "dim"):
+                return None
+            at = next((k for k, v in enumerate(leaves) if v is x), -1)
+            if at < 0:
+                at = len(leaves)
+                leaves.append(x)
+            parts.append((at, x.type))
+        elif kind is Literal:
+            if type(x.value) not in (int, float, bool):
+                return None
+            parts.append((x.kind, repr(x.value), x.text))
+        elif kind is tuple or kind is list:
+            inner = key_of(x, leaves)
+            if inner is None:
+                return None
+            parts.append(("list", inner))
+        elif kind in (int, float, bool, str):
+            parts.append((kind, repr(x)))
+        elif x is None or kind is DType or kind is Dim:
+            parts.append(x)
+        else:
+            return None
+    return tuple(parts)
+
+
+@dataclass(slots=True, eq=False)
+class Template:
+    """The expansion of a call, in a graph of its own."""
+
+    graph: Graph
+    steps: tuple[tuple[Value, tuple[int, ...]], ...]
+    """Its values but the leaves, with the places of their operands, in order."""
+    result: Any
+    warnings: tuple[tuple[str, str], ...]
+    pinned: bool
+
+    def instance(self, cx: Surface, leaves: Sequence[Value], title: str | None) -> Any:
+        """The values of a call on these tensors."""
+        graph, own = cx.graph, self.graph
+        outer = graph.call
+        if title is not None:
+            path = f"{outer}.{title}" if outer else title
+            count = cx.calls[path] = cx.calls.get(path, 0) + 1
+            graph.call = path = path if count == 1 else f"{path}_{count}"
+        made = list(leaves)
+        calls, literals, casts = own.calls, own.literals, own.casts
+        emit, inside = graph.emit, graph.call
+        try:
+            for v, operands in self.steps:
+                if v.index in calls:
+                    below = calls[v.index].partition(".")[2] if title is not None else calls[v.index]
+                    graph.call = f"{inside}.{below}" if below and inside else below or inside
+                else:
+                    graph.call = inside
+                new = emit(v.op, tuple([made[k] for k in operands]), v.attrs, v.type)
+                made.append(new)
+                if v.index in literals:
+                    text, known = literals[v.index], graph.literals.get(new.index)
+                    if known is None or len(text) < len(known):
+                        graph.literals[new.index] = text
+                if v.index in casts:
+                    graph.casts.setdefault(new.index, casts[v.index])
+        finally:
+            graph.call = outer
+        for sizes, need in own.needs.items():
+            graph.needs.setdefault(sizes, Need(need.left, need.right, need.why, graph.cursor))
+        for code, message in self.warnings:
+            cx.warn(code, message)
+        return mapped(self.result, made)
+
+
+def mapped(result: Any, made: Sequence[Value]) -> Any:
+    if isinstance(result, tuple):
+        return tuple([mapped(r, made) for r in result])
+    return made[result.index] if isinstance(result, Value) else result
+
+
+def template(d: Definition, cx: Surface, args: Sequence[Any], kwargs: Mapping[str, Any], leaves: Sequence[Value]) -> Template:
+    """The expansion of a call with these arguments."""
+    graph = Graph(cx.graph.facts)
+    stand = {v.index: graph.emit(arg, (), (k, v.type)) for k, v in enumerate(leaves)}
+
+    def inside(x: Any) -> Any:
+        if isinstance(x, Value):
+            return stand[x.index]
+        return type(x)(inside(i) for i in x) if isinstance(x, list | tuple) else x
+
+    warnings: list[tuple[str, str]] = []
+    surface = Surface(graph, cx.default_float, lambda code, message: warnings.append((code, message)), cx.within)
+    result = evaluate(d, surface, [inside(x) for x in args], {k: inside(x) for k, x in kwargs.items()})
+    steps = tuple([(v, tuple([o.index for o in v.operands])) for v in graph.values[len(leaves) :]])
+    return Template(graph, steps, result, tuple(warnings), any(v.op.name == "pin" for v, _ in steps))
 
 
 def body(lo: Lowering, d: Definition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Gen:
