@@ -66,11 +66,20 @@ def parsed(file: str, text: str) -> s.File:
     return tree
 
 
+_PRIVATE: Final = re.compile(r"\b_[a-z]\w*(?=\()")
+
+
 @cache
-def private(file: str) -> tuple[Scope, dict[int, ScopeInfo]]:
-    """The functions that a file of the prelude has for itself."""
-    text = "".join(place.text for name, place in places()[file].items() if name.startswith("_"))
-    tree = parsed(file, text)
+def private(file: str, names: frozenset[str]) -> tuple[Scope, dict[int, ScopeInfo]]:
+    """The functions that a file of the prelude has for itself: those named, and what they call."""
+    own = places()[file]
+    pending, wanted = list(names), set()
+    while pending:
+        name = pending.pop()
+        if name in own and name not in wanted:
+            wanted.add(name)
+            pending.extend(_PRIVATE.findall(own[name].text))
+    tree = parsed(file, "".join(own[name].text for name in own if name in wanted))
     infos = scan_scopes(tree)
     scope = Scope(None, infos[id(tree)])
     defs = [d for d in tree.statements if isinstance(d, s.Def)]
@@ -85,8 +94,8 @@ def define(place: Place) -> Definition:
     node = next(d for d in tree.statements if isinstance(d, s.Def))
     infos = scan_scopes(tree)
     scope = Scope(None, infos[id(tree)])
-    if re.search(r"\b_[a-z]\w*\(", place.text):
-        scope, more = private(place.file)
+    if names := frozenset(_PRIVATE.findall(place.text)):
+        scope, more = private(place.file, names)
         infos = {**more, **infos}
     helpers = {name: b.thing.node for name, b in scope.names.items()}
     alias = alias_of(node)
@@ -415,9 +424,10 @@ _INSIDE: Final = {"shape": "size", "axes": "axis", "operands": "operand"}
 def roles(node: s.Def, helpers: Mapping[str, s.Def]) -> dict[str, str]:
     """What each parameter takes: what the functions take to which it is passed on, through names of the body and functions of the file."""
     wants: dict[str, set[str]] = {p.name.text: set() for p in node.params}
+    uses = _Uses(wants, helpers, {})
     while True:
         before = sum(map(len, wants.values()))
-        _Uses(wants, helpers).body(node.body, "operand")
+        uses.body(node.body, "operand")
         if sum(map(len, wants.values())) == before:
             break
     found: dict[str, str] = {}
@@ -442,6 +452,8 @@ class _Uses:
 
     wants: dict[str, set[str]]
     helpers: Mapping[str, s.Def]
+    known: dict[str, dict[str, str]]
+    """The roles of the helpers met so far."""
 
     def body(self, body: s.Node, want: str) -> None:
         pending: list[tuple[s.Node, str]] = [(body, want)]
@@ -512,8 +524,10 @@ class _Uses:
     def call(self, node: s.Call) -> list[tuple[s.Node, str]]:
         name = node.func.text if isinstance(node.func, s.Name) else ""
         if name in self.helpers:
-            kinds = roles(self.helpers[name], self.helpers)
-            positional, by_name = list(kinds.values()), kinds
+            if name not in self.known:
+                self.known[name] = roles(self.helpers[name], self.helpers)
+            by_name = self.known[name]
+            positional = list(by_name.values())
         elif name in FUNCTIONS:
             parameters = FUNCTIONS[name].signature.parameters
             by_name = {k: role(p) for k, p in parameters.items()}
