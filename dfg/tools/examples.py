@@ -141,6 +141,7 @@ CALLS: Final[dict[str, str]] = {
     "vsplit": "a, b = vsplit(m, 2)",
     "chunk": "a, b = chunk(d, 2)",
     "unstack": "a, b = unstack(m)",
+    "narrow": "narrow(d, 0, 1, 3)",
     "swapaxes": "swapaxes(m, 0, 1)",
     "moveaxis": "moveaxis(m, 0, 1)",
     "permute_dims": "permute_dims(m, [1, 0])",

@@ -22,6 +22,7 @@ import dfg.ops.functions  # noqa: F401 - fills the table of functions
 from dfg.codegen.interpret import interpret
 from dfg.diagnostics import UserError
 from dfg.dims import evaluate as evaluate_dim
+from dfg.frontend.prelude import Composite
 from dfg.ir import Graph, Value
 from dfg.ops.base import OPS, NoGradient, Op
 from dfg.ops.surface import FUNCTIONS, Function, Literal, role
@@ -127,6 +128,8 @@ class Page:
     arguments: tuple[Argument, ...]
     types: str
     formula: str
+    definition: tuple[str, ...]
+    """Of a function that is written in the language, its text."""
     expansion: tuple[str, ...]
     gradient: tuple[str, ...]
     notes: tuple[str, ...]
@@ -196,6 +199,7 @@ def page(name: str) -> Page:
     made = example(name)
     own = OPS.get(name)
     facts = _Facts(made)
+    definition = _definition(f)
     refused = "" if made is not None else "always refused: the size of its result would depend on the numbers"
     return Page(
         name,
@@ -206,7 +210,8 @@ def page(name: str) -> Page:
         arguments,
         facts.types() or refused,
         own.formula if own is not None else "",
-        facts.expansion(name),
+        definition,
+        facts.expansion(name) if not definition else (),
         facts.gradient(),
         (*facts.notes(name), *_kinks(name)),
         made.program if made is not None else "",
@@ -221,6 +226,13 @@ def _from_function(f: Function) -> tuple[str, tuple[Argument, ...]]:
         star = "*" if p.kind is inspect.Parameter.VAR_POSITIONAL else ""
         made.append(Argument(star + p.name, ROLES.get(role(p), role(p)), None if p.default is p.empty else _default(p.default)))
     return " ".join(f.doc.split()), tuple(made)
+
+
+def _definition(f: Function) -> tuple[str, ...]:
+    """The text of a function of the prelude, or of the one that it is another name of."""
+    while isinstance(f, Composite) and f.definition.alias is not None:
+        f = FUNCTIONS[f.definition.alias]
+    return tuple(f.definition.node.span.text.splitlines()) if isinstance(f, Composite) else ()
 
 
 def _default(x: Any) -> str:
@@ -406,6 +418,8 @@ def page_text(p: Page) -> str:
         lines += [f"Types: {p.types}", ""]
     if p.formula:
         lines += [f"Formula: {p.formula}", ""]
+    if p.definition:
+        lines += ["Definition, in the language:", "", *[f"    {line}" for line in p.definition], ""]
     if p.expansion:
         lines += ["In terms of others (of the example):", "", *[f"    {line}" for line in p.expansion], ""]
     if p.gradient and p.gradient[0].startswith("none: "):

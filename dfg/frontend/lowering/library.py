@@ -133,14 +133,17 @@ def default(node: s.Expr | None) -> Any:
 
 
 def alias_of(node: s.Def) -> str | None:
-    """The function that a definition without a comment passes all its parameters on to, in order and under their names."""
+    """The function that a definition without a comment passes all its parameters on to, which are those of that function, in order and with its defaults."""
     body = node.body
     if node.doc or not isinstance(body, s.Call) or not isinstance(body.func, s.Name) or body.func.text not in FUNCTIONS:
         return None
     passed = [(None, a) for a in body.args] + [(k.name.text, k.value) for k in body.kwargs]
     wanted = [p.name.text for p in node.params]
     same = [isinstance(a, s.Name) and a.text == p and word in (None, p) for (word, a), p in zip(passed, wanted, strict=False)]
-    return body.func.text if len(passed) == len(wanted) and all(same) else None
+    if len(passed) != len(wanted) or not all(same):
+        return None
+    theirs = [(p.name, repr(p.default)) for p in FUNCTIONS[body.func.text].signature.parameters.values()]
+    return body.func.text if theirs == [(p.name.text, repr(default(p.default))) for p in node.params] else None
 
 
 # --- a call ----------------------------------------------------------------------------------------------------------------------------
