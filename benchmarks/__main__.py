@@ -13,6 +13,7 @@ NAMES = {
     "parse": "text to a tree, to a graph, and formatted",
     "lesson": "a call of the lesson, on one element and on many, against NumPy, PyTorch and JAX",
     "memory": "the peak of the resident memory of a fresh process against the plan's figure",
+    "lstm": "value and gradient of an LSTM over 256, 1,024 and 4,096 steps, against PyTorch and JAX",
     "bind": "the first call with new sizes",
     "adbench": "gradients of ADBench's mixtures and bundle adjustments over their objectives, and against NumPy by hand",
 }

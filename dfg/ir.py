@@ -362,7 +362,8 @@ class Graph:
         """State that `left >= right` is needed: nothing if proved, an `InferError` if certainly false, else listed and verified at binding."""
         proved = self.facts.at_least(left, right)
         if proved is False:
-            raise InferError(code, f"{why}: {left} is less than {right}", marks, help)
+            told = isinstance(left, int) and isinstance(right, int) and code == "out-of-bounds"
+            raise InferError(code, why if told else f"{why}: {left} is less than {right}", marks, help)
         if proved is None and (left, right) not in self.needs:
             self.needs[left, right] = Need(left, right, why, self.cursor)
 

@@ -144,9 +144,13 @@ class Program:
             sink = Sink()
             own: dict[type, Callable[[], Pass]] = {Stabilise: lambda: Stabilise(kinks), Differentiate: lambda: Differentiate(kinks, sink.add)}
             passes: list[Pass] = [own[type(p)]() if type(p) in own else p for p in PIPELINE]
-            found = run_pipeline(self.graph, passes[: STAGES.index(name)], report)
+            last = STAGES.index(name)
+            # Without a report a stage goes on from the one before it.
+            first = max((k for k in range(last) if report is None and (STAGES[k], kinks) in self._stages), default=0)
+            begun = self._stages[STAGES[first], kinks] if first else self.graph
+            found = run_pipeline(begun, passes[first:last], report, stage="differentiated" if first >= STAGES.index("differentiated") else "source")
             self._stages[name, kinks] = found
-            if name in ("differentiated", "clean"):
+            if first < STAGES.index("differentiated") <= last:
                 self._late.setdefault(kinks, sink.items)
         return found
 

@@ -13,6 +13,7 @@ from typing import Any
 from dfg.dims import DimLike
 from dfg.ir import Graph, InferError, Subgraph, Value
 from dfg.ops.base import OPAQUE, Attr, Axes, Op, RuleContext, define, tensor
+from dfg.ops.leaf import arg
 from dfg.types import TensorType, TupleType, Type
 
 
@@ -35,6 +36,28 @@ def infer_loop(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -
         cx.needs.setdefault(key, need)
     stacks = [o.type.with_shape((length, *o.type.shape)) for o in body.outputs[carries:]]
     return TupleType([*[o.type for o in body.outputs[:carries]], *stacks])
+
+
+def numbered_body(graph: Graph, inputs: Sequence[Value | None], outputs: Sequence[Value], types: Sequence[Type]) -> Subgraph:
+    """The body that computes `outputs` of a traced graph, its arguments numbered in the order of `inputs` (of `types`); None is an argument that it does
+    not use."""
+    fresh = graph.like()
+    mapping: dict[int, Value] = {}
+    arguments: list[Value] = []
+    for position, (v, t) in enumerate(zip(inputs, types, strict=True)):
+        made = fresh.emit(arg, (), (position, t))
+        arguments.append(made)
+        if v is not None:
+            mapping[v.index] = made
+            fresh.copy_tables(v, made)
+    for v in graph.live(outputs):
+        if v.index not in mapping:
+            mapping[v.index] = fresh.emit(v.op, tuple([mapping[o.index] for o in v.operands]), v.attrs)
+            fresh.copy_tables(v, mapping[v.index])
+    for name, value in graph.names.items():
+        if value.index in mapping:
+            fresh.names[name] = mapping[value.index]
+    return Subgraph(fresh, tuple(arguments), tuple(mapping[o.index] for o in outputs))
 
 
 def _vjp(cx: RuleContext, cts: Any, y: Value) -> Sequence[Value | None]:

@@ -22,7 +22,7 @@ from typing import Literal as TypingLiteral
 
 import numpy as np
 
-from dfg.dims import Dim, DimLike
+from dfg.dims import Dim, DimLike, suggest_fact
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPS, full, make_constant, tensor
 from dfg.ops.elementwise import cast
@@ -185,7 +185,7 @@ class Surface:
                 f"cannot broadcast {left.type} with {right.type}",
                 [(c.left, f"axis {c.left_axis} is {c.left_size}"), (c.right, f"axis {c.right_axis} is {c.right_size}")],
                 help=None,
-                dim_fact=None if c.proved else f"dim {c.left_size} == {c.right_size}",
+                dim_fact=None if c.proved else suggest_fact(c.left_size, c.right_size),
             ) from None
         return [self.stretch(v, shape) for v in values]
 

@@ -45,12 +45,12 @@ def run_pipeline(
     passes: Sequence[Pass],
     report: Report | None = None,
     dump: Callable[[str, Graph], None] | None = None,
+    stage: Stage = "source",
 ) -> Graph:
-    """The graph after all passes. With `DFG_VERIFY=1` every result is verified."""
+    """The graph after all passes; `stage` is that of the given one. With `DFG_VERIFY=1` every result is verified."""
     check = os.environ.get("DFG_VERIFY") == "1"
     paused = gc.isenabled()
     gc.disable()
-    stage: Stage = "source"
     try:
         if check:
             verify(graph, stage)

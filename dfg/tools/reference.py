@@ -62,6 +62,13 @@ FAMILIES: Final[dict[str, str]] = {
     "layers": "Normalisation and layers",
     "losses": "Losses and distances",
     "distances": "Losses and distances",
+    "distributions": "Random draws",
+    "extra_arrays": "Functions under further names",
+    "extra_distributions": "Random draws",
+    "extra_linalg": "Matrices",
+    "extra_nn": "Normalisation and layers",
+    "extra_polynomials": "Polynomials",
+    "extra_special": "Special functions",
     "primitive": "Only in printed programs",
 }
 """The families, in their order, by the word of the module that defines a function (of an elementwise one: its op)."""
@@ -163,8 +170,7 @@ def family_of(name: str) -> str:
         op = OPS.get(name) or OPS.get(aliases_of(name)[0])
         word = _op_modules().get(id(op), "mathematics") if op is not None and (op.arity != 1 or "(" not in op.formula) else "mathematics"
         word = "special" if op is not None and _op_modules().get(id(op), "").startswith("special") else word
-    word = word.split("_")[0]
-    return FAMILIES.get(word, word)
+    return FAMILIES.get(word) or FAMILIES.get(word.split("_")[0], word)
 
 
 @cache

@@ -42,6 +42,7 @@ def problem(text: str) -> str:
         ("def f(x, bias = none) = if bias == none { x } else { x + bias }", "operand operand or none"),
         ('def f(x, way = "up", flag = false) = if way == "up" and flag { x } else { -x }', "operand word flag"),
         ("def f(x, d) = astype(x, d)", "operand dtype"),
+        ("def f(x, k) = i64(sum(x, axis=k))", "operand axes"),
         ("def f(parts) = vstack(parts)", "operands"),
         ("def f(x, seed) = x + normal(x.shape, seed=seed)", "operand operands"),
         ("def f(x, sizes) = if proved(x.shape[1:] == sizes) { x } else { -x }", "operand shape"),
@@ -185,7 +186,7 @@ def test_gradcheck_varies_what_a_test_binds() -> None:
     good = "def f(x) = sin(x)\ntest \"a\" {\n  x = [0.3, 0.4]\n  l = sum(f(x))\n  gradcheck l wrt x\n}\n"
     bad = good.replace("= sin(x)", "= sin(x) with vjp(ct) = (2 * ct * cos(x),)")
     for text, fine in ((good, True), (bad, False)):
-        assert not [d for d in _parsed(text)]
+        assert not _parsed(text)
         (result,) = run_tests(Source("t.dfg", text), None)
         assert result.ok is fine
 

@@ -3,7 +3,7 @@
 body = Body(types, handles)                   # arguments of these types; `handles` say where the body stands
 result = body.run(lambda: f(*body.args))      # emission goes into the body meanwhile
 outputs = [body.output(t) for t in leaves]
-sealed(body, inputs, outputs)                 # a subgraph; captures that it does not use are left out
+body.sealed(inputs, outputs, types)           # a subgraph; captures that it does not use are left out
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dfg.frontend.builder.places import Place
 from dfg.frontend.builder.sizes import Declarations, union
 from dfg.frontend.builder.tensor import Tensor
 from dfg.ir import Subgraph, Value
-from dfg.ops.leaf import arg
+from dfg.ops.loop import numbered_body
 from dfg.ops.surface import Literal, Surface
 from dfg.source import Span
 from dfg.types import TensorType
@@ -87,6 +87,10 @@ class Body:
         live = {v.index for v in self.region.current().graph.live(outputs)}
         return [(outer, inner.value) for outer, inner in self.region.captures if inner.value.index in live]
 
+    def sealed(self, inputs: Sequence[Value | None], outputs: Sequence[Value], types: Sequence[TensorType]) -> Subgraph:
+        """The subgraph that computes `outputs`, its arguments numbered in the order of `inputs`; None is an argument that it does not use."""
+        return numbered_body(self.region.current().graph, inputs, outputs, types)
+
 
 def operands(items: Sequence[Any], place: Place | None) -> list[Any]:
     """Converted operands; what is none is told."""
@@ -112,25 +116,6 @@ def fitted_to(given: Any, t: TensorType | None, what: str, place: Place | None) 
     return build(handles_in([given]), emit, names=dims_used([given]), place=place)
 
 
-def sealed(body: Body, inputs: Sequence[Value | None], outputs: Sequence[Value], types: Sequence[TensorType]) -> Subgraph:
-    """The subgraph that computes `outputs`, its arguments numbered in the order of `inputs`; None is an argument that it does not use."""
-    graph = body.region.current().graph
-    fresh = graph.like()
-    mapping: dict[int, Value] = {}
-    arguments: list[Value] = []
-    for position, (v, t) in enumerate(zip(inputs, types, strict=True)):
-        made = fresh.emit(arg, (), (position, t))
-        arguments.append(made)
-        if v is not None:
-            mapping[v.index] = made
-            fresh.copy_tables(v, made)
-    for v in graph.live(outputs):
-        if v.index not in mapping:
-            mapping[v.index] = fresh.emit(v.op, tuple([mapping[o.index] for o in v.operands]), v.attrs)
-            fresh.copy_tables(v, mapping[v.index])
-    return Subgraph(fresh, tuple(arguments), tuple(mapping[o.index] for o in outputs))
-
-
 def shared(
     first: tuple[Body, Sequence[Value]], second: tuple[Body, Sequence[Value]], carries: int
 ) -> tuple[Subgraph, Subgraph, list[Handle]]:
@@ -148,5 +133,5 @@ def shared(
     for (body, outputs), table in zip((first, second), tables, strict=True):
         inputs: list[Value | None] = [*[a.value for a in body.args[:carries]], *[table[key][1] if key in table else None for key in order]]
         types = [*[a.type for a in body.args[:carries]], *[merged[key][1].type for key in order]]
-        made.append(sealed(body, inputs, outputs, types))
+        made.append(body.sealed(inputs, outputs, types))
     return made[0], made[1], [merged[key][0] for key in order]

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from dfg.diagnostics import Label, UserError, error
-from dfg.dims import DimLike
-from dfg.frontend.builder.bodies import Body, fitted_to, operands, sealed, shared
+from dfg.dims import DimLike, suggest_fact
+from dfg.frontend.builder.bodies import Body, fitted_to, operands, shared
 from dfg.frontend.builder.convert import DEFAULT_FLOAT
 from dfg.frontend.builder.emit import build, origin, surface
 from dfg.frontend.builder.homes import LOCK, Handle
@@ -79,7 +79,7 @@ def scan(f: Callable[[Any, Any], Any], init: Any, xs: Any = None, *, length: Any
             made = graph.emit(
                 OPS["scan"],
                 tuple(of(h) for h in (*begun, *elements, *captured)),
-                (sealed(body, inputs, results, [v.type for v in inputs]), count, n, len(elements), bool(reverse)),
+                (body.sealed(inputs, results, [v.type for v in inputs]), count, n, len(elements), bool(reverse)),
             )
             return list(project(made))
 
@@ -206,7 +206,7 @@ def _check_steps(cx: Surface, elements: Sequence[Value], count: DimLike, carries
                 "shape-mismatch" if same is False else "dim-unproved",
                 f"`scan` makes {count} steps, and this has {x.shape[0]}",
                 [(carries + k, f"axis 0 is {x.shape[0]}"), (carries, f"axis 0 is {elements[0].shape[0]}")],
-                dim_fact=None if same is False else f"dim {count} == {x.shape[0]}",
+                dim_fact=None if same is False else suggest_fact(count, x.shape[0]),
             )
 
 
@@ -458,7 +458,7 @@ def custom_vjp(f: Callable[..., Any], rule: Callable[..., Any] | None = None) ->
             outer = [tensors[k] for k in order] + [h for h, _ in captures]
 
             def emit(cx: Surface, of: Callable[[Handle], Value]) -> Value:
-                subgraph = sealed(body, inputs, results, [v.type for v in inputs])
+                subgraph = body.sealed(inputs, results, [v.type for v in inputs])
                 return cx.graph.emit(OPS["custom"], (of(y), *[of(h) for h in outer]), (subgraph, len(tensors), len(flows)))
 
             return build([y, *outer], emit, place=place, call=[y, *outer])

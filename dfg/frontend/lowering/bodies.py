@@ -12,33 +12,10 @@ from typing import Any
 from dfg.dims import DimLike
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.engine import Lowering, Region
-from dfg.ir import Graph, InferError, Subgraph, Value
+from dfg.ir import InferError, Subgraph, Value
 from dfg.ops.base import OPS, project
-from dfg.ops.leaf import arg
+from dfg.ops.loop import numbered_body
 from dfg.types import TupleType
-
-
-def sealed(graph: Graph, inputs: Sequence[Value | None], outputs: Sequence[Value], types: Sequence[Any]) -> Subgraph:
-    """The body that computes `outputs`, its arguments numbered in the order of `inputs`; None is an argument that it does not use."""
-    fresh = graph.like()
-    mapping: dict[int, Value] = {}
-    arguments: list[Value] = []
-    for position, (v, t) in enumerate(zip(inputs, types, strict=True)):
-        made = fresh.emit(arg, (), (position, t))
-        arguments.append(made)
-        if v is not None:
-            mapping[v.index] = made
-            fresh.copy_tables(v, made)
-    for v in graph.live(outputs):
-        if v.index in mapping:
-            continue
-        new = fresh.emit(v.op, tuple(mapping[o.index] for o in v.operands), v.attrs)
-        mapping[v.index] = new
-        fresh.copy_tables(v, new)
-    for name, value in graph.names.items():
-        if value.index in mapping:
-            fresh.names[name] = mapping[value.index]
-    return Subgraph(fresh, tuple(arguments), tuple(mapping[o.index] for o in outputs))
 
 
 def used_captures(region: Region, outputs: Sequence[Value]) -> dict[int, tuple[Value, Value]]:
@@ -63,7 +40,7 @@ def emit_scan(
     captures = used_captures(region, outputs)
     own = region.args[: len(starts) + len(xs)]
     inputs = [*own, *[a for _, a in captures.values()]]
-    body = sealed(region.graph, inputs, outputs, [a.type for a in inputs])
+    body = numbered_body(region.graph, inputs, outputs, [a.type for a in inputs])
     operands = (*starts, *xs, *[outer for outer, _ in captures.values()])
     return emit_loop(lo, node, lambda: lo.graph.emit(OPS["scan"], operands, (body, length, len(starts), len(xs), False)))
 
@@ -76,7 +53,7 @@ def shared(lo: Lowering, first: tuple[Region, Sequence[Value]], second: tuple[Re
     for (region, outputs), table in zip((first, second), tables, strict=True):
         inputs: list[Value | None] = [*region.args[:carries], *[table[k][1] if k in table else None for k in merged]]
         types = [*[a.type for a in region.args[:carries]], *[v.type for v in merged.values()]]
-        bodies.append(sealed(region.graph, inputs, outputs, types))
+        bodies.append(numbered_body(region.graph, inputs, outputs, types))
     return bodies[0], bodies[1], list(merged.values())
 
 

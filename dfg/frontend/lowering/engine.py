@@ -501,13 +501,21 @@ class Lowering:
             return
         labels = [Label(old.span, f"`{name.text}` is bound here")] if old.span is not None else []
         kind = "a dim" if old.what == "dim" else "bound"
+        # Which of the two a later line means nobody knows.
+        scope.names[name.text] = Binding(old.name, POISON, old.span, old.what, old.order)
         self.fail(
             "duplicate-name",
             f"`{name.text}` is {kind} already" if old.what == "dim" else f"`{name.text}` is bound twice",
             name,
             labels,
-            help="a name is bound once in a scope: give this value another name",
+            help=f"a size that is known while compiling is a constant: `const {name.text} = 3`" if old.what == "dim" and self.above(name, old)
+            else "a name is bound once in a scope: give this value another name",
         )
+
+    @staticmethod
+    def above(name: s.Name, old: Binding) -> bool:
+        """Whether a value's name stands above its use as a size, so that the value was meant."""
+        return old.span is not None and old.span.source is name.source and name.start < old.span.start
 
     def register(self, name: str, thing: Thing) -> None:
         """Let the graph know what a name stands for."""

@@ -22,7 +22,7 @@ from dfg.diagnostics import Sink
 from dfg.dims import Dim, DimError, Facts
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering import calls as _calls
-from dfg.frontend.lowering import control, derivatives, expressions
+from dfg.frontend.lowering import control, derivatives, expressions, unrolled
 from dfg.frontend.lowering import facts as _facts
 from dfg.frontend.lowering.blocks import run_block
 from dfg.frontend.lowering.engine import Failed, Frame, Gen, Lowering, Region
@@ -35,7 +35,7 @@ from dfg.ops.surface import FUNCTIONS, Literal, Surface, role
 from dfg.source import Source, Span
 from dfg.types import DTYPES, I64, DType
 
-_USED = (_calls, control, derivatives, expressions, _facts)  # importing them fills the tables of evaluators
+_USED = (_calls, control, derivatives, expressions, _facts, unrolled)  # importing them fills the tables of evaluators
 
 
 @dataclass(slots=True, eq=False)
@@ -424,13 +424,14 @@ _STATIC: Final = frozenset(("axes", "axis", "shape", "size", "static"))
 _INSIDE: Final = {"shape": "size", "axes": "axis", "operands": "operand"}
 
 
-def roles(node: s.Def, helpers: Mapping[str, s.Def]) -> dict[str, str]:
-    """What each parameter takes: what the functions take to which it is passed on, through names of the body and functions of the file."""
+def roles(node: s.Def, helpers: Mapping[str, s.Def], want: str = "operand") -> dict[str, str]:
+    """What each parameter takes: what the functions take to which it is passed on, through names of the body and functions of the file. `want` is what the
+    result is used as."""
     wants: dict[str, set[str]] = {p.name.text: set() for p in node.params}
     uses = _Uses(wants, helpers, {})
     while True:
         before = sum(map(len, wants.values()))
-        uses.body(node.body, "operand")
+        uses.body(node.body, want)
         if sum(map(len, wants.values())) == before:
             break
     found: dict[str, str] = {}
@@ -455,8 +456,8 @@ class _Uses:
 
     wants: dict[str, set[str]]
     helpers: Mapping[str, s.Def]
-    known: dict[str, dict[str, str]]
-    """The roles of the helpers met so far."""
+    known: dict[tuple[str, str], dict[str, str]]
+    """The roles of the helpers met so far, by what their results are used as."""
 
     def body(self, body: s.Node, want: str) -> None:
         pending: list[tuple[s.Node, str]] = [(body, want)]
@@ -486,7 +487,7 @@ class _Uses:
         if isinstance(node, s.If):
             return [(node.test, ""), (node.then, want), (node.otherwise, want)]
         if isinstance(node, s.Call):
-            return self.call(node)
+            return self.call(node, want)
         if isinstance(node, s.Unary | s.Binary):
             kind = "axis" if want == "axis" else "static" if want in _STATIC else want and "operand"
             return [(child, kind) for child in s.children(node)]
@@ -524,12 +525,12 @@ class _Uses:
             return "shape" if node.name.text == "shape" else "size"
         return "word" if isinstance(node, s.Text) else ""
 
-    def call(self, node: s.Call) -> list[tuple[s.Node, str]]:
+    def call(self, node: s.Call, want: str) -> list[tuple[s.Node, str]]:
         name = node.func.text if isinstance(node.func, s.Name) else ""
         if name in self.helpers:
-            if name not in self.known:
-                self.known[name] = roles(self.helpers[name], self.helpers)
-            by_name = self.known[name]
+            if (name, want) not in self.known:
+                self.known[name, want] = roles(self.helpers[name], self.helpers, want)
+            by_name = self.known[name, want]
             positional = list(by_name.values())
         elif name in FUNCTIONS:
             parameters = FUNCTIONS[name].signature.parameters
@@ -538,7 +539,8 @@ class _Uses:
             if positional and next(reversed(parameters.values())).kind is inspect.Parameter.VAR_POSITIONAL:
                 positional.extend([positional[-1]] * len(node.args))
         else:
-            return [(child, "") for child in (*node.args, *[k.value for k in node.kwargs]) if name in ("proved", "static")]
+            kind = "operand" if name in DTYPES else ""
+            return [(child, kind) for child in (*node.args, *[k.value for k in node.kwargs]) if kind or name in ("proved", "static")]
         found = [(a, kind) for a, kind in zip(node.args, positional, strict=False)]
         return [*found, *[(k.value, by_name.get(k.name.text, "")) for k in node.kwargs]]
 

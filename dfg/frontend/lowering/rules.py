@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.blocks import run_block
-from dfg.frontend.lowering.bodies import emit_loop, sealed
+from dfg.frontend.lowering.bodies import emit_loop
 from dfg.frontend.lowering.control import converted
 from dfg.frontend.lowering.engine import Gen, Lowering
 from dfg.frontend.lowering.scopes import Scope
 from dfg.frontend.lowering.things import Closure, ListThing, Record, Thing, TupleThing, describe, is_tensor, leaves, rebuild
 from dfg.ir import Value
 from dfg.ops.base import OPS
+from dfg.ops.loop import numbered_body
 
 
 def custom_rule(lo: Lowering, closure: Closure, scope: Scope, result: Thing, call: s.Call) -> Gen:
@@ -84,7 +85,7 @@ def custom_rule(lo: Lowering, closure: Closure, scope: Scope, result: Thing, cal
     others = [(v, a) for v, a in arguments if not any(a is x for _, x, _ in flows)]
     captures = list(region.captures.values())
     inputs: list[Value | None] = [*[a for _, a, _ in flows], *[a for _, a in others], ct, seen, *[a for _, a in captures]]
-    body = sealed(region.graph, inputs, [c for _, _, c in flows], [a.type for a in inputs if a is not None])
+    body = numbered_body(region.graph, inputs, [c for _, _, c in flows], [a.type for a in inputs if a is not None])
     operands = (y, *first, *[v for v, _ in others], *[v for v, _ in captures])
     made = emit_loop(lo, call, lambda: lo.graph.emit(OPS["custom"], operands, (body, len(first) + len(others), len(first))))
     return made[0]

@@ -330,7 +330,9 @@ def not_static(lo: Lowering, value: Value, node: s.Node, why: str, scope: Scope 
         f"{why} is known while compiling, and this is a run-time value of {value.type}",
         node,
         labels,
-        help="a size that changes from run to run is a dim: declare it in the type of an input",
+        help="bind it without `const`: a name may hold what is known only while running" if why == "a constant"
+        else "sizes are whole numbers: they are divided by `//`" if value.dtype.floating and any(v.op.name == "dim" for v in graph.live([value])) and not labels
+        else "a size that changes from run to run is a dim: declare it in the type of an input",
     )
 
 
