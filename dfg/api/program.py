@@ -24,6 +24,8 @@ from dfg.source import Source, Span
 from dfg.types import TensorType, lossless
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dfg.api.loading import Files
     from dfg.frontend.syntax import File
     from dfg.passes.manager import Report
@@ -227,15 +229,16 @@ class Program:
 
         return exact(self.graph)
 
-    def text(self, kinks: str = "dfg", graph: Graph | None = None) -> str:
-        """Its readable text; derivatives are expanded and simplified. With `graph`, that of a graph which was made from this program's."""
+    def text(self, kinks: str = "dfg", graph: Graph | None = None, arrays: dict[str, np.ndarray] | None = None, file: str = "constants.npz") -> str:
+        """Its readable text; derivatives are expanded and simplified. With `graph`, that of a graph which was made from this program's. With `arrays`,
+        constants of more than 64 elements go there by key, and print as `load("file:key")`."""
         from dfg.text import readable
 
         if graph is None:
             graph = self.stage("clean", kinks) if self.derives() else self.graph
         default = self.lowered.default_float if self.lowered is not None else None
         hints = self.lowered.hints if self.lowered is not None else None
-        return readable(graph, source=self.graph, default_float=default, hints=hints)
+        return readable(graph, arrays, file, source=self.graph, default_float=default, hints=hints)
 
     def __str__(self) -> str:
         return self.text()

@@ -139,8 +139,9 @@ def match(
     only = things[0]
     if len(values) > 1 or not isinstance(only, TupleThing):
         left = targets[0].span.to(targets[-1].span)
-        given = f"{len(values)} values" if len(values) > 1 else describe(only)
-        lo.fail("arity", f"{len(targets)} name{'s' * (len(targets) > 1)}, and {given}", left, [Label(v.span, "this") for v in values[:1]])
+        given = f"{len(values)} values" if len(values) > 1 else "one value"
+        labels = [Label(values[0].span, f"this is {describe(only)}")] if len(values) == 1 else []
+        lo.fail("arity", f"{len(targets)} name{'s' * (len(targets) > 1)}, and {given}", left, labels)
     if len(only.items) != len(targets):
         lo.fail(
             "arity",

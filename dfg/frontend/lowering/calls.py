@@ -236,6 +236,8 @@ def check_sizes_listed(lo: Lowering, name: str, parameters: Sequence[inspect.Par
             plain = g.node.span.text.startswith("(") and g.node.span.text.endswith(")")
             lo.fail("wrong-type", f"the {word} of `{name}` are a list, and this is a tuple", g.node, help=f"`{name}(…, [a, b])`" if at else f"`{name}([a, b])`",
                     fix=Fix("write a list", edits) if plain else None)
+    if at + 1 < len(parameters) and role(parameters[at + 1]) in ("axes", "axis", "shape", "size"):
+        return  # two lists, as of `moveaxis`
     several = given[at:]
     follows = role(parameters[at + 1]) if at + 1 < len(parameters) else None
     if len(several) > 1 and follows in (None, "dtype", "flag", "word") and all(g.keyword is None and is_whole(g.thing) for g in several):
@@ -401,6 +403,7 @@ def expand(lo: Lowering, closure: Closure, given: Sequence[Given], node: s.Call)
     from dfg.frontend.lowering.types import check_annotations, check_result
 
     definition = closure.node
+    lo.expanded.add(id(definition))
     title = definition.name.text
     if any(f.closure.node is definition for f in lo.frames):
         lo.fail(

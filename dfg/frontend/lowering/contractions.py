@@ -85,6 +85,18 @@ class Statement:
 def indexed_binding(lo: Lowering, node: s.IndexedBinding, scope: Scope) -> Gen:
     """`z[i, j] = value`."""
     statement = Statement(scope)
+    for name in node.indices:
+        other = scope.lookup(name.text)
+        if other is not None and other.what in ("element", "index") and other.span is not None:
+            carried = node.target.text in scope.carries
+            where = f"{node.target.text}[{', '.join(n.text for n in node.indices)}]"
+            lo.warn(
+                "hidden-index",
+                f"`{where}` binds every element at once: its `{name.text}` hides that of the loop",
+                name,
+                [Label(other.span, f"this `{name.text}` is hidden")],
+                help=f"one place: `{node.target.text} = {node.target.text} with [{name.text}] = …`" if carried else "call the index by another name",
+            )
     targets = {name.text: IndexVar(name, True) for name in node.indices}
     yield prepare(lo, statement, node.value, targets)
     made = yield lift(lo, statement, node.value, targets)

@@ -137,6 +137,8 @@ class Lowering:
     """The file's own scope."""
     infos: dict[int, ScopeInfo] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
+    expanded: set[int] = field(default_factory=set)
+    """The functions that were called, by `id` of their definitions."""
     path: str = ""
     default_float: DType = F64
     order: int = 0

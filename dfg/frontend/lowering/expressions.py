@@ -175,7 +175,7 @@ def unknown(lo: Lowering, node: s.Name, scope: Scope, called: bool) -> Thing:
     help = f"did you mean `{best}`?" if best is not None else None
     if called:
         lo.fail("unknown-op", f"there is no op or function `{text}`", node, help=help, fix=fix)
-    inside = next((span for found in lo.infos.values() if (span := found.names.get(text)) is not None and span.source is node.source), None)
+    inside = next((bound for found in lo.infos.values() if (bound := found.names.get(text)) is not None and bound.source is node.source), None)
     if inside is not None:
         from dfg.diagnostics import Label
 
@@ -244,6 +244,8 @@ def compare(lo: Lowering, node: s.Compare, scope: Scope) -> Gen:
     right = yield node.right, scope
     things, nodes = [left, right], [node.left, node.right]
     at = s.Name(node.source, node.at, node.at + len(node.op), node.op).span
+    if node.op in ("==", "!=") and (left is None or right is None) and left is not POISON and right is not POISON:
+        return known((left is right) == (node.op == "=="))  # whether an argument was given: a record or a function too
     if all(t is None or isinstance(t, str | DType) or is_static(t) or is_tensor(t) for t in things) and any(
         t is None or isinstance(t, str | DType) for t in things
     ):
