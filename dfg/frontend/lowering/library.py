@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Final
@@ -244,7 +244,8 @@ class Template:
 
     graph: Graph
     steps: tuple[tuple[Value, tuple[int, ...]], ...]
-    """Its values but the leaves, with the places of their operands, in order."""
+    """Its values that the result needs, but for the leaves, with the places of their operands, in order."""
+    places: dict[int, int]
     result: Any
     warnings: tuple[tuple[str, str], ...]
     pinned: bool
@@ -281,13 +282,20 @@ class Template:
             graph.needs.setdefault(sizes, Need(need.left, need.right, need.why, graph.cursor))
         for code, message in self.warnings:
             cx.warn(code, message)
-        return mapped(self.result, made)
+        return self.mapped(self.result, made)
+
+    def mapped(self, result: Any, made: Sequence[Value]) -> Any:
+        if isinstance(result, tuple):
+            return tuple([self.mapped(r, made) for r in result])
+        return made[self.places[result.index]] if isinstance(result, Value) else result
 
 
-def mapped(result: Any, made: Sequence[Value]) -> Any:
-    if isinstance(result, tuple):
-        return tuple([mapped(r, made) for r in result])
-    return made[result.index] if isinstance(result, Value) else result
+def values_in(result: Any) -> Iterator[Value]:
+    if isinstance(result, Value):
+        yield result
+    elif isinstance(result, tuple):
+        for r in result:
+            yield from values_in(r)
 
 
 def template(d: Definition, cx: Surface, args: Sequence[Any], kwargs: Mapping[str, Any], leaves: Sequence[Value]) -> Template:
@@ -303,8 +311,10 @@ def template(d: Definition, cx: Surface, args: Sequence[Any], kwargs: Mapping[st
     warnings: list[tuple[str, str]] = []
     surface = Surface(graph, cx.default_float, lambda code, message: warnings.append((code, message)), cx.within)
     result = evaluate(d, surface, [inside(x) for x in args], {k: inside(x) for k, x in kwargs.items()})
-    steps = tuple([(v, tuple([o.index for o in v.operands])) for v in graph.values[len(leaves) :]])
-    return Template(graph, steps, result, tuple(warnings), any(v.op.name == "pin" for v, _ in steps))
+    kept = [v for v in graph.live(list(values_in(result))) if v.op is not arg]
+    places = {v.index: k for k, v in enumerate([*stand.values(), *kept])}
+    steps = tuple([(v, tuple([places[o.index] for o in v.operands])) for v in kept])
+    return Template(graph, steps, places, result, tuple(warnings), any(v.op.name == "pin" for v in graph.values))
 
 
 def body(lo: Lowering, d: Definition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Gen:
