@@ -64,6 +64,9 @@ class Composite(Function):
     """A function of the prelude. Its attributes are those of a `Function`, read from its definition when they are first needed."""
 
     __slots__ = ("_definition", "_run", "place")
+    place: Place
+    _run: Callable[..., Any]
+    _definition: Definition | None
 
     def __init__(self, place: Place) -> None:
         def run(cx: Surface, *args: Any, **kwargs: Any) -> Any:
@@ -76,11 +79,13 @@ class Composite(Function):
 
     @property
     def definition(self) -> Definition:
-        if self._definition is None:
+        known = self._definition
+        if known is None:
             from dfg.frontend.lowering.library import define
 
-            object.__setattr__(self, "_definition", define(self.place))
-        return self._definition
+            known = define(self.place)
+            object.__setattr__(self, "_definition", known)
+        return known
 
     @property
     def _target(self) -> Function | None:
@@ -88,23 +93,23 @@ class Composite(Function):
         return FUNCTIONS[self.definition.alias] if self.definition.alias is not None else None
 
     @property
-    def doc(self) -> str:  # type: ignore[override]
+    def doc(self) -> str:
         return self._target.doc if self._target is not None else self.definition.node.doc
 
     @property
-    def signature(self) -> inspect.Signature:  # type: ignore[override]
+    def signature(self) -> inspect.Signature:
         return self._target.signature if self._target is not None else self.definition.signature
 
     @property
-    def implementation(self) -> Callable[..., Any]:  # type: ignore[override]
+    def implementation(self) -> Callable[..., Any]:
         return self._target.implementation if self._target is not None else self._run
 
     @property
-    def elementwise(self) -> bool:  # type: ignore[override]
+    def elementwise(self) -> bool:
         return self._target.elementwise if self._target is not None else self.definition.elementwise
 
     @property
-    def family(self) -> str:  # type: ignore[override]
+    def family(self) -> str:
         return self.place.file.removesuffix(".dfg")
 
     def __repr__(self) -> str:

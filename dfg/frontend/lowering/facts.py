@@ -92,7 +92,8 @@ def decided(lo: Lowering, node: s.Compare, left: Thing, right: Thing) -> bool | 
     f = COMPARE[node.op]
     made = fold(lo, f, [left, right], node.span)
     if made is None and isinstance(left, Literal) and isinstance(right, Literal):
-        made = fold_literals(FUNCTIONS[f].fold, [left, right]) if FUNCTIONS[f].fold is not None else None
+        own = FUNCTIONS[f].fold
+        made = fold_literals(own, [left, right]) if own is not None else None
     return bool(made.value) if isinstance(made, Literal | Known) and np.shape(made.value) == () else None
 
 

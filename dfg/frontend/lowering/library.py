@@ -354,7 +354,7 @@ def body(lo: Lowering, d: Definition, args: Sequence[Any], kwargs: Mapping[str, 
     if node.result is not None:
         result = yield check_result(lo, node, scope, result)
     if node.rule is not None:
-        result = yield custom_rule(lo, d.closure, scope, result, node)
+        result = yield custom_rule(lo, d.closure, scope, result, node)  # type: ignore[arg-type]  # it reads the span alone
     return result
 
 
@@ -546,7 +546,7 @@ class _Uses:
             parameters = FUNCTIONS[name].signature.parameters
             by_name = {k: role(p) for k, p in parameters.items()}
             positional = list(by_name.values())
-            if positional and next(reversed(parameters.values())).kind is inspect.Parameter.VAR_POSITIONAL:
+            if positional and list(parameters.values())[-1].kind is inspect.Parameter.VAR_POSITIONAL:
                 positional.extend([positional[-1]] * len(node.args))
         else:
             kind = "operand" if name in DTYPES else ""
