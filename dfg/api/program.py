@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dfg.api.gradient import copied, differentiated
 from dfg.diagnostics import Diagnostic, Sink, UserError, error, in_order
 from dfg.ir import Graph, Roots, Subgraph, Value
-from dfg.source import Source, Span
+from dfg.source import Source, Span, normal
 from dfg.types import TensorType, lossless
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class Program:
 
     def grad(self, loss: str, wrt: str | Sequence[str]) -> Program:
         """This program with the gradients of a scalar by the named values as outputs, called `dl_dw` for `l` and `w`."""
-        return differentiated(self, loss, [wrt] if isinstance(wrt, str) else list(wrt))
+        return differentiated(self, normal(loss), [normal(name) for name in ([wrt] if isinstance(wrt, str) else wrt)])
 
     def with_roots(self, roots: Roots) -> Program:
         """The same graph with other outputs and updates."""

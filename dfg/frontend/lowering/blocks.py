@@ -73,6 +73,10 @@ def run_statement(lo: Lowering, statement: s.Node, scope: Scope) -> Gen:
         scope.yields.extend(lo.array(item, statement) if isinstance(item, ListThing) else item for item in items)
     elif isinstance(statement, s.DimFact):
         yield local_fact(lo, statement, scope)
+    elif isinstance(statement, s.Def):
+        from dfg.frontend.lowering.modules import bind_function
+
+        bind_function(lo, scope, statement)
     elif isinstance(statement, s.Group):
         for inner in statement.body.statements:
             if isinstance(inner, s.ExprStatement):

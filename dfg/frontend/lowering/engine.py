@@ -405,9 +405,10 @@ class Lowering:
             return self.operand(self.array(thing, node), node)
         if thing is POISON:
             raise Failed
+        wanted = f"a tensor as {what}" if what.startswith("`") else what
         if isinstance(thing, Record):
-            self.fail("structure-mismatch", f"{what} is wanted here, and this is a record", node, help="`total(r)` sums all its leaves; `r.name` reads one")
-        self.fail("wrong-type", f"{what} is wanted here, and this is {describe(thing)}", node)
+            self.fail("structure-mismatch", f"{wanted} is wanted here, and this is a record", node, help="`total(r)` sums all its leaves; `r.name` reads one")
+        self.fail("wrong-type", f"{wanted} is wanted here, and this is {describe(thing)}", node)
 
     def value(self, thing: Thing, node: s.Node, what: str = "a tensor") -> Value:
         """A thing as a value of the current region; literals get the default dtype of their kind."""
@@ -583,8 +584,11 @@ class Lowering:
             self.refuse(e, node.span, node, operands, None, scope)
         except DimError as e:
             self.fail("bad-argument", f"a size that cannot be handled: {e}", node)
+<<<<<<< HEAD
 
     def elementwise(self, name: str) -> bool:
         """Whether a surface function acts element by element, hence leaf by leaf on records."""
         f = FUNCTIONS.get(name)
         return f is not None and f.elementwise
+=======
+>>>>>>> main
