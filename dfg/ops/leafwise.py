@@ -1,9 +1,10 @@
 """Which surface functions act element by element: those go leaf by leaf on records, and may stand in indexed statements.
 
-Nothing is listed by hand where it can be seen: a function is elementwise if it folds literals, if it is the elementwise op of its name, or if all that it emits for
-matrices of named sizes are elementwise ops (with constants, casts and scalars that are stretched).
+Nothing is listed by hand: a function is elementwise if it says so of itself (`Function.elementwise`: it folds literals, is the elementwise op of its name, or is
+written in the language with a body of such functions), or if all that it emits for matrices of named sizes are elementwise ops (with constants, casts and scalars that are
+stretched).
 
->>> import dfg.ops.functions
+>>> import dfg.frontend.prelude
 >>> acts_elementwise("gelu"), acts_elementwise("softmax")
 (True, False)
 """
@@ -19,8 +20,6 @@ from dfg.ops.base import OPS
 from dfg.ops.surface import FUNCTIONS, Surface, call, role
 from dfg.types import BOOL, F64, I64, TensorType
 
-FORMS: Final = frozenset({"astype", "clamp", "clip", "empty_like", "full_like", "ones_like", "stop_gradient", "zeros_like", "where", "real", "conj"})
-"""Those that give their argument itself for some dtypes, take more than operands, or make a constant of its shape."""
 SIZES: Final = (named("rows"), named("columns"))
 PLAIN: Final = frozenset({"cast", "broadcast", "constant", "input", "stop_gradient"})
 
@@ -31,7 +30,7 @@ def acts_elementwise(name: str) -> bool:
     f = FUNCTIONS.get(name)
     if f is None:
         return False
-    if f.fold is not None or name in FORMS or (name in OPS and OPS[name].elementwise):
+    if f.elementwise:
         return True
     required = [p for p in f.signature.parameters.values() if p.default is p.empty]
     if not required or any(role(p) != "operand" for p in required):

@@ -584,11 +584,3 @@ class Lowering:
             self.refuse(e, node.span, node, operands, None, scope)
         except DimError as e:
             self.fail("bad-argument", f"a size that cannot be handled: {e}", node)
-<<<<<<< HEAD
-
-    def elementwise(self, name: str) -> bool:
-        """Whether a surface function acts element by element, hence leaf by leaf on records."""
-        f = FUNCTIONS.get(name)
-        return f is not None and f.elementwise
-=======
->>>>>>> main
