@@ -35,7 +35,6 @@ from dfg.frontend.lowering.things import (
     is_tensor,
 )
 from dfg.ir import Value
-from dfg.ops.leafwise import acts_elementwise
 from dfg.ops.surface import FUNCTIONS, Literal, role
 from dfg.source import Span
 from dfg.types import DTYPES, DType
@@ -79,7 +78,7 @@ def call(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
                 return (yield call_builtin(lo, node, func.text, scope))
             target = DTYPES.get(func.text)
             if target is None:
-                from dfg.frontend.lowering.expressions import unknown
+                from dfg.frontend.lowering.unknown import unknown
 
                 return unknown(lo, func, scope, called=True)
         else:
@@ -171,7 +170,7 @@ def builtin(lo: Lowering, node: s.Call, name: str, given: Sequence[Given], scope
         else:
             rows.append((None, g))
     records = [k for k, (p, g) in enumerate(rows) if isinstance(g.thing, Record)]
-    if records and acts_elementwise(name):
+    if records and lo.elementwise(name):
         things = [g.thing for _, g in rows]
         nodes = [g.node for _, g in rows]
 

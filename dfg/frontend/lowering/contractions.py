@@ -26,7 +26,6 @@ from dfg.ops.base import OPS
 from dfg.ops.contract import LETTERS
 from dfg.ops.elementwise import emit_cast
 from dfg.ops.indexing import Window, getitem
-from dfg.ops.leafwise import acts_elementwise
 from dfg.ops.movement import broadcast_along, emit_permute, emit_reshape
 from dfg.ops.surface import FUNCTIONS, Literal
 from dfg.types import BOOL, DTYPES, I64
@@ -338,14 +337,14 @@ def lift(lo: Lowering, statement: Statement, node: s.Expr, names: Mapping[str, B
                 return convert(lo, dtype, inner, node.args[0], node, statement.scope)
             v = single(lo, inner, node)
             return Lifted(((emit_cast(v, dtype), inner.labels),))
-        if not hidden and acts_elementwise(title):
+        if not hidden and lo.elementwise(title):
             things = []
             written = [*node.args, *[k.value for k in node.kwargs]]
             for arg in written:
                 things.append((yield lift(lo, statement, arg, names)))
             return combine(lo, title, things, written, node, [k.name for k in node.kwargs])
     if isinstance(node, s.Call):
-        from dfg.frontend.lowering.expressions import unknown
+        from dfg.frontend.lowering.unknown import unknown
 
         closure = None if id(node.func) in statement.holding else (yield callee(lo, node.func, statement.scope))
         if isinstance(closure, Closure) and closure.node.rule is None:

@@ -584,3 +584,8 @@ class Lowering:
             self.refuse(e, node.span, node, operands, None, scope)
         except DimError as e:
             self.fail("bad-argument", f"a size that cannot be handled: {e}", node)
+
+    def elementwise(self, name: str) -> bool:
+        """Whether a surface function acts element by element, hence leaf by leaf on records."""
+        f = FUNCTIONS.get(name)
+        return f is not None and f.elementwise

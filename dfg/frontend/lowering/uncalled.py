@@ -13,8 +13,8 @@ import contextlib
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.calls import FORMS
 from dfg.frontend.lowering.engine import Failed, Lowering
-from dfg.frontend.lowering.expressions import unknown
 from dfg.frontend.lowering.scopes import Scope
+from dfg.frontend.lowering.unknown import unknown
 from dfg.ops.surface import FUNCTIONS
 from dfg.types import DTYPES
 
