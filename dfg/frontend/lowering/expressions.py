@@ -9,7 +9,7 @@ from typing import Any, Final
 from dfg.diagnostics import Fix
 from dfg.diagnostics.codes import nearest
 from dfg.frontend import syntax as s
-from dfg.frontend.lowering.calls import FORMS, prelude_function
+from dfg.frontend.lowering.calls import FORMS
 from dfg.frontend.lowering.engine import Failed, Gen, Lowering, evaluates
 from dfg.frontend.lowering.scopes import Scope, dotted_text
 from dfg.frontend.lowering.statics import apply, leafwise, static_int
@@ -88,9 +88,6 @@ def name(lo: Lowering, node: s.Name, scope: Scope) -> Thing:
         return Builtin(text)
     if text == "params":
         return all_params(lo, node)
-    closure = prelude_function(lo, text)
-    if closure is not None:
-        return closure
     return unknown(lo, node, scope, called=False)
 
 
@@ -322,6 +319,9 @@ def read_attribute(lo: Lowering, node: s.Attribute, thing: Thing, scope: Scope) 
             fix=Fix(f"write `{best}`", ((node.name.span, best),)) if best else None,
         )
     if is_tensor(thing):
+        if isinstance(thing, ListThing) and field in ("shape", "ndim", "size") and all(is_static(i) and not i.shape for i in thing.items):
+            count = known(len(thing.items))  # of sizes and numbers, without making an array of them
+            return Shape((count,)) if field == "shape" else known(1) if field == "ndim" else count
         if isinstance(thing, ListThing):
             thing = lo.array(thing, node.base)
         if field == "shape":

@@ -90,7 +90,7 @@ def unknown(lo: Lowering, node: s.Name, scope: Scope, called: bool) -> Thing:
         lo.fail("unknown-op" if called else "unknown-name", f"`{text}` is a name of the module `{modules[0]}`", node,
                 help="names of a module stay qualified", fix=Fix(f"write `{qualified}`", ((node.span, qualified),)))
     candidates = [b.name for b in scope.visible()]
-    functions = [*FUNCTIONS, *FORMS, *(lo.prelude or {})]
+    functions = [*FUNCTIONS, *FORMS]
     best = nearest(text, [*functions, *candidates] if called else candidates) or nearest(text, [*functions, *DTYPES, "pi", "params"])
     fix = Fix(f"write `{best}`", ((node.span, best),)) if best is not None else None
     help = f"did you mean `{best}`?" if best is not None else None
