@@ -356,7 +356,7 @@ Parts = Sequence[tuple[Tree, list[Tensor]] | None]
 
 def _vectorised(f: Callable[..., Any], args: Sequence[Any], parts: Parts, place: Place | None) -> tuple[list[Tensor], Tree] | None:
     """`f` called once with tensors that stand for an element of the batch, and everything that depends on them computed for the whole batch. None where a
-    derivative depends on them, or where sizes must be checked: then a loop does it."""
+    Jacobian depends on them, or where sizes must be checked: then a loop does it."""
     batched = [t for part in parts if part is not None for t in part[1]]
     size = batched[0].shape[0]
     if any(not t.ndim or t.shape[0] != size for t in batched):
@@ -378,7 +378,7 @@ def _vectorised(f: Callable[..., Any], args: Sequence[Any], parts: Parts, place:
         for v in cx.graph.live(roots):
             if any(o.index in ours for o in v.operands):
                 ours.add(v.index)
-                if v.op.calculus or v.op.name == "trace":
+                if v.op.name in ("jacobian", "trace"):
                     return None
         return VECTORISE[-1](cx.graph, roots, {of(s).index: of(t) for s, t in zip(made, batched, strict=True)}, of(batched[0]).shape[0])
 
