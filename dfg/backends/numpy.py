@@ -440,13 +440,13 @@ class NumpyRuntime:
                     if str(d) == n:
                         self._fixed.setdefault(n, Given(size, f"axis {axis} of `{name}`"))
 
-    def kept_array(self, name: str, sizes: Mapping[str, int] = _NOTHING) -> np.ndarray:
+    def kept_array(self, name: str, sizes: Mapping[str, int] | None = None) -> np.ndarray:
         """The array of a parameter or state; its first value is made now, of the given sizes where it depends on those of a run."""
         with self._lock:
             if name in self._strided:
                 return self._strided[name]
             if name not in self._kept:
-                self._make_kept(sizes, [name])
+                self._make_kept(sizes or {}, [name])
             return self._kept[name]
 
     def set_kept(self, name: str, value: Any) -> None:

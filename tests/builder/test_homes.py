@@ -388,3 +388,41 @@ def test_vmap_of_derivatives_is_one_pass_and_what_a_loop_gives(hook: bool, monke
     assert float(np.abs(X).min()) > 0.01  # so that 1000 x is far from 0
     for name, value in wanted.items():
         np.testing.assert_allclose(got[name], value, rtol=1e-9, atol=1e-4 if name == "stable" else 1e-12, err_msg=name)
+
+
+def test_a_record_of_parameters_is_a_dictionary() -> None:
+    x = b.input("x", "f64[n, 3]")
+    p = b.param("p", {"w": np.ones((3, 2)), "inner": {"b": 0.5}})
+    l = ((x @ p["w"] + p["inner"]["b"]) ** 2).mean()
+    g = b.grad(l, p)
+    assert list(g) == ["w", "inner"] and list(g["inner"]) == ["b"]
+    value, again = b.value_and_grad(l, [p, (p["w"],)])
+    assert list(again[0]) == ["w", "inner"] and again[1][0].shape == p["w"].shape
+    moved = {"w": p["w"] - 0.1 * g["w"], "inner": {"b": p["inner"]["b"] - 0.1 * g["inner"]["b"]}}
+    made = b.program({"l": value, "g": g}, [(p, moved)])
+    assert list(made.graph.roots.outputs) == ["l", "g.w", "g.inner.b"]
+    assert sorted(made.graph.roots.updates) == ["p.inner.b", "p.w"]
+    got = run({"l": l, "g": g}, x=np.ones((2, 3)))
+    np.testing.assert_allclose(got["g.w"], np.full((3, 2), 3.5))
+    np.testing.assert_allclose(got["g.inner.b"], 7.0)
+    assert refused(lambda: b.program({"l": l}, [(p, {"w": p["w"]})])).code == "structure-mismatch"
+    assert refused(lambda: b.param("q", {})).code == "bad-argument"
+    assert refused(lambda: b.param("q", {"no name": 1.0})).code == "bad-argument"
+    assert refused(lambda: b.param("q", {"w": "f64"}, {"w": 1.0})).code == "bad-argument"
+
+
+def test_a_rule_that_takes_other_arguments_is_told() -> None:
+    x = b.input("x", "f64[n]")
+    told = refused(lambda: b.custom_vjp(lambda x: x, lambda ct: ct)(x))
+    assert told.code == "arity" and "too many positional arguments" in told.message
+
+
+def test_sizes_that_numpy_cannot_take() -> None:
+    @b.function("x: f64[n]")
+    def f_of(x: Any) -> Any:
+        return x + np.ones(x.shape[0])
+
+    told = refused(lambda: f_of.trace())
+    assert told.code == "not-static"
+    assert told.span is not None and "np.ones" in told.span.text
+    assert "dfg.ones" in (told.help or "")

@@ -10,6 +10,7 @@ elements and results may be nested in tuples, lists and dictionaries. A carry's 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -412,6 +413,10 @@ def custom_vjp(f: Callable[..., Any], rule: Callable[..., Any] | None = None) ->
     if rule is None:
         return lambda g: custom_vjp(g, f)
     backward = rule
+    try:
+        takes = inspect.signature(backward)
+    except (TypeError, ValueError):  # a function that does not say
+        takes = None
 
     def ruled(*args: Any) -> Any:
         place = here()
@@ -426,6 +431,14 @@ def custom_vjp(f: Callable[..., Any], rule: Callable[..., Any] | None = None) ->
             rest = iter(body.args)
             inner = [unflatten([next(rest) if isinstance(x, Tensor) else x for x in own], tree) for own, tree in leaves]
             ct, seen = body.args[-2:]
+            try:
+                if takes is not None:
+                    takes.bind(ct, seen, *inner)
+            except TypeError as e:
+                raise UserError(
+                    error("arity", f"the rule is called with the cotangent, the result and the {len(args)} argument{'s' * (len(args) != 1)}: {e}", place,
+                          help="`def rule(ct, y, x): …` for a function of one argument")
+                ) from None
             found = body.run(lambda: backward(ct, seen, *inner))
             cotangents = list(found) if isinstance(found, tuple | list) else [found]
             if len(cotangents) != len(args):
