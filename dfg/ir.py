@@ -26,7 +26,10 @@ import numpy as np
 from dfg.diagnostics import InternalError
 from dfg.dims import Dim, DimLike, Facts
 from dfg.source import Span
-from dfg.types import DType, TupleType, Type
+from dfg.types import DType, TensorType, TupleType, Type
+
+MAX_AXES: Final = 32
+"""Axes of a tensor: what NumPy's iterators take in every version."""
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -326,6 +329,8 @@ class Graph:
                     raise InternalError(f"an operand of `{op.name}` belongs to another graph")
             if type is None:
                 type = op.infer(self, operands, attrs)
+                if type.__class__ is TensorType and len(type.shape) > MAX_AXES:  # type: ignore[union-attr]
+                    raise InferError("rank-mismatch", f"a tensor has at most {MAX_AXES} axes, and this one would have {len(type.shape)}")  # type: ignore[union-attr]
             values = self.values
             index = len(values)
             known = operands[0].known if count == 1 and op.repeats else not count and op.known

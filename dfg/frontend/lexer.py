@@ -105,6 +105,14 @@ class _Lexer:
 
     def run(self) -> Tokens:
         out, text = self.out, self.text
+        if len(text) > MAX_TOKENS and '"' not in text and "#" not in text:
+            # Without texts and comments every bracket and comma is a token, and of other signs at least every third character: told before reading all of it.
+            if sum(map(text.count, ",()[]{}")) + sum(map(text.count, "+-*/<>=.&|@")) // 3 > MAX_TOKENS:
+                self.too_long(0, 1)
+                self.put("$END", len(text), len(text))
+                for item in self.found:
+                    self.sink.add(item)
+                return out
         self.scan()
         while self.stack and self.rewinds < MAX_REWINDS and len(out.types) < MAX_TOKENS:
             # Everything after an opener that nobody closes was read as its inside: close it where its line ends and read on from there.
@@ -251,11 +259,14 @@ class _Lexer:
                 self.odd(kind or "other", start, stop)
                 place = self.place if len(self.found) < MAX_ERRORS else len(text)
             if len(types) > MAX_TOKENS:
-                self.report(error("too-large", f"the file has more than {MAX_TOKENS:,} words and signs", self.span(start, stop),
-                                  help="split it, and keep tables in .npz files: const w = load(\"table.npz:w\")"))
+                self.too_long(start, stop)
                 del types[:], starts[:], stops[:], stack[:]
                 break
         self.place = len(text)
+
+    def too_long(self, start: int, stop: int) -> None:
+        self.report(error("too-large", f"the file has more than {MAX_TOKENS:,} words and signs", self.span(start, stop),
+                          help="split it, and keep tables in .npz files: const w = load(\"table.npz:w\")"))
 
     def begins_statement(self, start: int) -> None:
         """Called for the first word of a line inside `(` or `[`: if it can only begin a statement, the bracket was never closed."""

@@ -111,7 +111,7 @@ def elements(lo: Lowering, node: s.Scan, scope: Scope) -> Gen:
                 help="to count, go through `arange(n)`",
                 fix=Fix(f"write `arange({count})`", ((value.span, f"arange({count})"),)) if len(count) < 40 else None,
             )
-        values = [lo.value(leaf, value, "what a `scan` goes through") for _, leaf in leaves(thing)]
+        values = [lo.value(leaf, value, "a `scan` goes through a tensor") for _, leaf in leaves(thing)]
         for v in values:
             if not v.rank:
                 lo.fail("rank-mismatch", "`scan` goes through the leading axis of a tensor, and this is a scalar", value, scan_labels(lo, value, v, scope))
@@ -143,7 +143,7 @@ def trace(
     lo: Lowering, node: s.Scan | s.While, scope: Scope, starts: Sequence[Start], xs: Sequence[tuple[s.Name, Thing, list[Value]]]
 ) -> Gen:
     """One trace of a body with the types that the carries have so far. Carries without a type are the literals themselves."""
-    region = lo.open_region()
+    region = lo.open_region(node)
     inner = Scope(scope, lo.infos[id(node)])
     outer, lo.region = lo.region, region
     try:
@@ -350,7 +350,7 @@ def while_(lo: Lowering, node: s.While, scope: Scope) -> Gen:
         outputs = carried_values(lo, made, starts)
     finally:
         lo.region = outer
-    region = lo.open_region()
+    region = lo.open_region(node)
     inner = Scope(scope, lo.infos[id(node)])
     lo.region = region
     try:
@@ -411,7 +411,7 @@ def if_(lo: Lowering, node: s.If, scope: Scope) -> Gen:
     sides: list[tuple[Region, Thing]] = []
     outer = lo.region
     for block in (current.then, current.otherwise):
-        region = lo.open_region()
+        region = lo.open_region(node)
         lo.region = region
         try:
             if isinstance(block, s.If):
@@ -507,7 +507,7 @@ def bounds(lo: Lowering, node: s.Range, scope: Scope) -> Gen:
         ends.append(plain)
     lo.calls += max(0, ends[1] - ends[0])
     if lo.calls > MAX_CALLS:
-        lo.fail("too-large", f"the program expands to more than {MAX_CALLS:,} steps and calls", node, help="a `scan` holds its body once")
+        lo.too_many_calls(node)
     return range(ends[0], ends[1])
 
 

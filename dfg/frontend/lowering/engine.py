@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 import numpy as np
 
-from dfg.diagnostics import Fix, Label, Sink, error, warning
+from dfg.diagnostics import Fix, Label, Sink, UserError, error, in_order, warning
 from dfg.dims import Dim, DimError
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.scopes import Binding, Scope, ScopeInfo, What
@@ -46,7 +46,13 @@ Gen: TypeAlias = Generator[Any, Any, Thing]
 Evaluator: TypeAlias = Callable[["Lowering", Any, Scope], Any]
 EVALUATORS: Final[dict[type, Evaluator]] = {}
 MAX_VALUES: Final = 10_000_000
-MAX_CALLS: Final = 1_000_000
+MAX_ERRORS: Final = 500
+"""After so many errors a program is given up."""
+MAX_DEPTH: Final = 100
+"""Bodies of loops and branches inside one another."""
+MAX_BODIES: Final = 20_000
+MAX_CALLS: Final = 100_000
+"""Calls and unrolled steps; equal calls count once."""
 
 
 def evaluates(*kinds: type) -> Callable[[Evaluator], Evaluator]:
@@ -92,14 +98,17 @@ def weighing(operands: Sequence[tuple[s.Node | None, Thing]]) -> str | None:
 class Region:
     """A graph under construction. In a body, `args` are its arguments so far, and `captures` maps values of outer regions to them."""
 
-    __slots__ = ("args", "captures", "graph", "parent", "surface")
+    __slots__ = ("args", "called", "captures", "depth", "graph", "parent", "surface")
 
     def __init__(self, graph: Graph, surface: Surface, parent: Region | None = None) -> None:
         self.graph = graph
         self.surface = surface
         self.parent = parent
+        self.depth: int = 0 if parent is None else parent.depth + 1
         self.args: list[Value] = []
         self.captures: dict[int, tuple[Value, Value]] = {}
+        self.called: dict[tuple[Any, ...], tuple[Thing, Any]] = {}
+        """What calls gave, by the function and its arguments (kept alive beside it): equal calls are expanded once."""
 
     def argument(self, type: TensorType) -> Value:
         made = self.graph.emit(arg, (), (len(self.args), type))
@@ -139,6 +148,8 @@ class Lowering:
     default_float: DType = F64
     order: int = 0
     calls: int = 0
+    bodies: int = 0
+    """How many times the body of a loop or branch was gone through."""
     call_counts: dict[str, int] = field(default_factory=dict)
     modules: dict[str, Any] = field(default_factory=dict)
     loading: list[str] = field(default_factory=list)
@@ -170,8 +181,19 @@ class Lowering:
     def cx(self) -> Surface:
         return self.region.surface
 
-    def open_region(self) -> Region:
+    def open_region(self, node: s.Node) -> Region:
         """A new region inside the current one, for a body. The caller makes it current and puts the old one back."""
+        if self.region.depth >= MAX_DEPTH:
+            self.fail(
+                "too-large", f"loops and branches nest at most {MAX_DEPTH} deep", node,
+                help="of many cases, choose with `where`, or look the result up: `table[k]`",
+            )  # fmt: skip
+        self.bodies += 1
+        if self.bodies > MAX_BODIES:
+            self.fail(
+                "too-large", f"the bodies of nested loops were gone through {MAX_BODIES:,} times to find the types of their carries", node,
+                help="begin each carry with a tensor of its type: `carry h : f64[n] = 0`",
+            )  # fmt: skip
         graph = self.graph.like()
         graph.call = self.graph.call
         return Region(graph, self.surface_for(graph), self.region)
@@ -258,10 +280,14 @@ class Lowering:
             return
         if code in FOLLOWING and span is not None and span.text in self.refused:
             return
+        errors = 0
         for old in self.sink.items:
+            errors += old.severity == "error"
             if old.code == code and old.span == span and (old.severity == "error"):
                 return
         self.sink.add(error(code, message, span, labels=[*labels, *self.chain()], help=help, fix=fix))
+        if errors + 1 >= MAX_ERRORS:
+            raise UserError(in_order(self.sink.items))
 
     def fail(
         self,
@@ -358,7 +384,7 @@ class Lowering:
 
     # --- things and values -----------------------------------------------------------------------------------------------------
 
-    def operand(self, thing: Thing, node: s.Node, what: str = "a tensor") -> Value | Literal:
+    def operand(self, thing: Thing, node: s.Node, what: str = "a tensor is wanted here") -> Value | Literal:
         """A thing as an operand of an op: a value of the current region, or a literal."""
         if isinstance(thing, Value):
             return self.capture(thing)
@@ -367,14 +393,14 @@ class Lowering:
         if isinstance(thing, Known):
             return self.known_value(thing)
         if isinstance(thing, ListThing):
-            return self.operand(self.array(thing, node), node)
+            return self.operand(self.array(thing, node), node, what)
         if thing is POISON:
             raise Failed
         if isinstance(thing, Record):
-            self.fail("structure-mismatch", f"{what} is wanted here, and this is a record", node, help="`total(r)` sums all its leaves; `r.name` reads one")
-        self.fail("wrong-type", f"{what} is wanted here, and this is {describe(thing)}", node)
+            self.fail("structure-mismatch", f"{what}, and this is a record", node, help="`total(r)` sums all its leaves; `r.name` reads one")
+        self.fail("wrong-type", f"{what}, and this is {describe(thing)}", node)
 
-    def value(self, thing: Thing, node: s.Node, what: str = "a tensor") -> Value:
+    def value(self, thing: Thing, node: s.Node, what: str = "a tensor is wanted here") -> Value:
         """A thing as a value of the current region; literals get the default dtype of their kind."""
         made = self.operand(thing, node, what)
         if isinstance(made, Value):
@@ -524,6 +550,14 @@ class Lowering:
         if len(graph.values) > MAX_VALUES:
             self.check_limit(whole)
         return TupleThing(made) if type(made) is tuple else made
+
+    def too_many_calls(self, node: s.Node) -> NoReturn:
+        self.fail(
+            "too-large",
+            f"the program expands to more than {MAX_CALLS:,} calls and steps of loops, and to {len(self.graph.values):,} values so far",
+            node,
+            help="equal calls are expanded once, unequal ones each; a `scan` holds its body once",
+        )
 
     def check_limit(self, node: s.Node) -> None:
         if len(self.graph.values) > MAX_VALUES:

@@ -27,6 +27,7 @@ from dfg.frontend.lowering.things import (
     is_static,
     is_tensor,
     known,
+    leaves,
 )
 from dfg.ir import Value
 from dfg.ops.indexing import ELLIPSIS, NEWAXIS, Window, affine_difference, getitem, put
@@ -310,6 +311,9 @@ def tuple_(lo: Lowering, node: s.TupleExpr, scope: Scope) -> Gen:
     return TupleThing(tuple(items))
 
 
+MAX_LEAVES: Final = 100_000
+
+
 @evaluates(s.RecordExpr)
 def record(lo: Lowering, node: s.RecordExpr, scope: Scope) -> Gen:
     fields: dict[str, Thing] = {}
@@ -320,7 +324,10 @@ def record(lo: Lowering, node: s.RecordExpr, scope: Scope) -> Gen:
         if not (is_tensor(thing) or isinstance(thing, Record)):
             lo.fail("wrong-type", f"a field of a record holds a tensor or a record, not {describe(thing)}", field.value)
         fields[field.name.text] = lo.array(thing, field.value) if isinstance(thing, ListThing) else thing
-    return Record(fields)
+    count = sum(thing.count or len(leaves(thing)) if isinstance(thing, Record) else 1 for thing in fields.values())
+    if count > MAX_LEAVES:
+        lo.fail("too-large", f"a record has at most {MAX_LEAVES:,} leaves, and this one {count:,}", node, help="many alike are one tensor with a leading axis")
+    return Record(fields, count)
 
 
 # --- attributes ---------------------------------------------------------------------------------------------------------------------
@@ -383,6 +390,8 @@ def read_attribute(lo: Lowering, node: s.Attribute, thing: Thing, scope: Scope) 
     if is_tensor(thing):
         if isinstance(thing, ListThing):
             thing = lo.array(thing, node.base)
+            if isinstance(thing, Record):
+                lo.fail("structure-mismatch", f"a list of records has no `.{field}`", node.name, help="take the field of one of its leaves")
         if field == "shape":
             return Shape(tuple(known(d) for d in thing.shape))
         if field == "ndim":
@@ -454,7 +463,7 @@ def index_item(lo: Lowering, node: s.Node, thing: Thing, scope: Scope) -> Any:
         lo.fail("wrong-dtype", f"an index is a whole number, not {describe(thing)}", node)
     if isinstance(thing, str) or thing is None or isinstance(thing, Record):
         lo.fail("wrong-type", f"an index is a whole number or an array of them, not {describe(thing)}", node, help="a new axis is `newaxis`")
-    operand = lo.operand(thing, node, "an index")
+    operand = lo.operand(thing, node, "an index is a whole number, a slice or a tensor of whole numbers")
     if isinstance(operand, Literal):
         if operand.kind != "int":
             lo.fail("wrong-dtype", "an index is an array of whole numbers", node)

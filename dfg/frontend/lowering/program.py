@@ -25,7 +25,7 @@ from dfg.frontend.lowering.blocks import expressions as several
 from dfg.frontend.lowering.engine import Failed, Gen, Loader, Lowering, Region
 from dfg.frontend.lowering.modules import StdLoader, bind_function, use
 from dfg.frontend.lowering.scopes import Binding, Scope, ScopeInfo, scan_scopes
-from dfg.frontend.lowering.statics import static_int
+from dfg.frontend.lowering.statics import check_static, static_int
 from dfg.frontend.lowering.things import (
     POISON,
     Known,
@@ -400,6 +400,10 @@ def constant_leaf(lo: Lowering, leaf: Thing, node: s.Node, scope: Scope) -> Thin
     array = const_value(leaf) if not leaf.shape else None
     if array is None:
         from dfg.codegen.interpret import interpret
+
+        for v in leaf.graph.live([leaf]):
+            if isinstance(v.type, TensorType) and all(isinstance(d, int) for d in v.type.shape):
+                check_static(lo, v.type.shape, node)
         from dfg.frontend.lowering.statics import not_static
 
         live = lo.graph.live([leaf])
@@ -500,7 +504,7 @@ def fitted_update(lo: Lowering, thing: Thing, leaf: Value, node: s.Node, scope: 
         literal = thing
         value = lo.guarded(lambda: lo.cx.literal(literal, t.dtype if t.dtype.kind != "bool" or literal.kind == "bool" else lo.cx.default(literal.kind)), node)
     else:
-        value = lo.value(thing, node, "the new value")
+        value = lo.value(thing, node, "the new value is a tensor")
         if value.dtype.kind == t.dtype.kind:
             value = lo.guarded(lambda: lo.cx.cast(value, t.dtype, f"update of `{name}`, which is {t.dtype}"), node)
         elif value.dtype.level < t.dtype.level:

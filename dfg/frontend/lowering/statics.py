@@ -7,6 +7,7 @@ a program of numbers alone is still a graph.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -31,7 +32,7 @@ from dfg.frontend.lowering.things import (
     leaves,
     structure,
 )
-from dfg.ir import Value
+from dfg.ir import MAX_AXES, Value
 from dfg.ops.surface import FUNCTIONS, Literal
 from dfg.source import Span
 from dfg.types import F32, I64, KIND_ORDER, DType, from_numpy, promote
@@ -177,6 +178,18 @@ def normal(lo: Lowering, d: DimLike) -> DimLike:
     return lo.graph.facts.normal(d)
 
 
+MAX_STATIC: Final = 50_000_000
+"""Elements of an array that is computed while compiling."""
+
+
+def check_static(lo: Lowering, shape: Sequence[int], node: s.Node) -> None:
+    """Refuse an array that NumPy cannot have, or that would fill the memory while compiling."""
+    if len(shape) > MAX_AXES:
+        lo.fail("rank-mismatch", f"a tensor has at most {MAX_AXES} axes, and this one would have {len(shape)}", node)
+    if math.prod(shape) > MAX_STATIC:
+        lo.fail("too-large", f"an array that is written out has at most {MAX_STATIC:,} elements, and this one {math.prod(shape):,}", node)
+
+
 def join_array(lo: Lowering, items: Sequence[Thing], made: ListThing, node: s.Node) -> Thing:
     """One level of brackets as an array."""
     if not items:
@@ -191,7 +204,15 @@ def join_array(lo: Lowering, items: Sequence[Thing], made: ListThing, node: s.No
     shapes = {tuple(item.shape) for item in items if is_static(item)}
     if all(is_static(item) and not isinstance(item.value, Dim) for item in items):
         if len(shapes) > 1:
-            lo.fail("shape-mismatch", "the elements of an array have one shape", node)
+            one, other = sorted(shapes, key=len)[:2]
+            lo.fail(
+                "shape-mismatch",
+                "the elements of an array have one shape",
+                node,
+                help=f"here are elements of shape {list(one)} and of shape {list(other)}" if one else f"here numbers stand beside arrays of shape {list(other)}",
+            )
+        shape = (len(items), *next(iter(shapes)))
+        check_static(lo, shape, node)
         if all(isinstance(item, Literal) for item in items):
             kind = max((item.kind for item in items), key=lambda k: KIND_ORDER[k])
             values = [item.value for item in items]
@@ -253,6 +274,8 @@ def apply(
         if verdict is not None:
             return verdict
     things = [lo.array(t, n) if isinstance(t, ListThing) else t for t, n in zip(things, nodes, strict=True)]
+    if any(isinstance(t, Record) for t in things):
+        return apply(lo, name, things, nodes, at, whole, scope)
     made = fold(lo, name, things, at)
     if made is not None and not (isinstance(made, Known) and made.dtype.floating):
         return made
