@@ -106,8 +106,8 @@ class _Lexer:
     def run(self) -> Tokens:
         out, text = self.out, self.text
         if len(text) > MAX_TOKENS and '"' not in text and "#" not in text:
-            # Without texts and comments every bracket and comma is a token, and of other signs at least every third character: told before reading all of it.
-            if sum(map(text.count, ",()[]{}")) + sum(map(text.count, "+-*/<>=.&|@")) // 3 > MAX_TOKENS:
+            # Without texts and comments no token holds two of the first signs, or more than three of the others: told before reading all of it.
+            if sum(map(text.count, ",()[]{}+-")) + sum(map(text.count, "*/<>=.&|@")) // 3 > MAX_TOKENS:
                 self.too_long(0, 1)
                 self.put("$END", len(text), len(text))
                 for item in self.found:

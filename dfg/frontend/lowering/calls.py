@@ -38,6 +38,8 @@ from dfg.ops.surface import FUNCTIONS, Literal, role
 from dfg.types import DTYPES, DType
 
 Form = Callable[[Lowering, s.Call, Scope], Gen]
+OWN_NAMES: Final = 1000
+"""So many calls are expanded whatever they are, since the values of each have names of their own; of more, equal ones share one expansion."""
 FORMS: Final[dict[str, Form]] = {}
 """What is called like a function and is none: its arguments are read as written (`grad`, whose target is a name)."""
 
@@ -394,7 +396,7 @@ def expand(lo: Lowering, closure: Closure, given: Sequence[Given], node: s.Call)
     bound = bind_arguments(lo, closure, given, node)
     called = lo.region.called
     key_of_call = (id(definition), id(closure.scope), closure.limit, *[None if g is None else identity(g.thing) for g in bound.values()])
-    if (before := called.get(key_of_call)) is not None:
+    if lo.calls > OWN_NAMES and (before := called.get(key_of_call)) is not None:
         lo.calls -= 1
         return before[0]
     outer, outer_call = lo.path, lo.graph.call

@@ -52,7 +52,7 @@ MAX_DEPTH: Final = 100
 """Bodies of loops and branches inside one another."""
 MAX_BODIES: Final = 20_000
 MAX_CALLS: Final = 100_000
-"""Calls and unrolled steps; equal calls count once."""
+"""Calls that are expanded, and unrolled steps."""
 
 
 def evaluates(*kinds: type) -> Callable[[Evaluator], Evaluator]:
@@ -556,7 +556,7 @@ class Lowering:
             "too-large",
             f"the program expands to more than {MAX_CALLS:,} calls and steps of loops, and to {len(self.graph.values):,} values so far",
             node,
-            help="equal calls are expanded once, unequal ones each; a `scan` holds its body once",
+            help="only equal calls share an expansion; a `scan` holds its body once",
         )
 
     def check_limit(self, node: s.Node) -> None:
