@@ -60,6 +60,18 @@ class Operation(Protocol):
     def infer(self) -> Callable[[Graph, tuple[Value, ...], tuple[Any, ...]], Type]: ...
 
 
+def _check_extent(t: TensorType) -> None:
+    """Refuse what no array can be: more axes, or more elements, than NumPy counts."""
+    if len(t.shape) > MAX_AXES:
+        raise InferError("rank-mismatch", f"a tensor has at most {MAX_AXES} axes, and this one would have {len(t.shape)}")
+    total = 1
+    for d in t.shape:
+        if d.__class__ is int:
+            total *= d  # type: ignore[assignment]
+    if total >> 59 and 0 not in t.shape:
+        raise InferError("too-large", f"{t} has more elements than a computer can address")
+
+
 class InferError(Exception):
     """A value that cannot be: raised by an op's `infer` (and by surface functions), made into a diagnostic by the frontend that knows the
     spans. `marks` are (operand position or argument name, a few words about it)."""
@@ -329,8 +341,8 @@ class Graph:
                     raise InternalError(f"an operand of `{op.name}` belongs to another graph")
             if type is None:
                 type = op.infer(self, operands, attrs)
-                if type.__class__ is TensorType and len(type.shape) > MAX_AXES:  # type: ignore[union-attr]
-                    raise InferError("rank-mismatch", f"a tensor has at most {MAX_AXES} axes, and this one would have {len(type.shape)}")  # type: ignore[union-attr]
+                if isinstance(type, TensorType) and type.shape:
+                    _check_extent(type)
             values = self.values
             index = len(values)
             known = operands[0].known if count == 1 and op.repeats else not count and op.known
@@ -367,7 +379,8 @@ class Graph:
         """State that `left >= right` is needed: nothing if proved, an `InferError` if certainly false, else listed and verified at binding."""
         proved = self.facts.at_least(left, right)
         if proved is False:
-            raise InferError(code, f"{why}: {left} is less than {right}", marks, help)
+            told = isinstance(left, int) and isinstance(right, int) and code == "out-of-bounds"
+            raise InferError(code, why if told else f"{why}: {left} is not at least {right}", marks, help)
         if proved is None and (left, right) not in self.needs:
             self.needs[left, right] = Need(left, right, why, self.cursor)
 

@@ -254,6 +254,8 @@ class Plan:
     updates: bool = False
     declared: Mapping[str, Field] = field(default_factory=dict)
     """All parameters and states of the program."""
+    spare: Mapping[str, Field] = field(default_factory=dict)
+    """Inputs that no step reads; where one is given, its shape tells sizes too."""
     _cache: dict[str, Any] = field(default_factory=dict)
 
     def layout(self, sizes: Mapping[str, int]) -> tuple[np.ndarray, int]:

@@ -392,3 +392,38 @@ def test_every_builder_name_is_public_and_hides_no_module() -> None:
     assert dfg.tanh is builder_names()["tanh"]
     with pytest.raises(AttributeError, match="did you mean 'tanh'"):
         dfg.tahn  # noqa: B018
+
+
+@pytest.mark.parametrize(("declared", "output", "fed", "want"), [
+    ("input x : f64[n]", "zeros([n])", {"x": (3,)}, (3,)),
+    ("input x : f64[n]\ninput y : f64[n, m]", "zeros([m])", {"y": (2, 5)}, (5,)),
+    ("input x : f64[2 * k + 1]", "zeros([k])", {"x": (7,)}, (3,)),
+    ("input x : f64[n]\ninput y : f64[n * m]", "zeros([m])", {"x": (2,), "y": (6,)}, (3,)),
+    ("input x : f64[n]\ninput y : f64[m]\ndim m == n + 1", "zeros([n, m])", {"x": (2,)}, (2, 3)),
+    ("input x : f64[n]", "jacobian(floor(x), x)", {"x": (2,)}, (2, 2)),
+    ("input x : f64[n]\nl = sum(floor(x))", "grad(l, x)", {"x": (4,)}, (4,)),
+], ids=lambda value: str(value).replace("\n", "; ") if isinstance(value, str) else None)  # fmt: skip
+def test_sizes_come_from_inputs_that_nothing_reads(declared: str, output: str, fed: dict[str, tuple[int, ...]], want: tuple[int, ...]) -> None:
+    program = dfg.loads(f"{declared}\noutput r = {output}\n")
+    arrays = {name: np.ones(shape) for name, shape in fed.items()}
+    exact = dfg.loads(dfg.loads(program.exact()).exact())
+    clean = dfg.api.Program(program.stage("clean"))
+    for made in (program, exact, clean, dfg.loads(clean.exact()), dfg.loads(str(program))):
+        fn = dfg.compile(made)
+        assert set(fn.inputs) == set(fed)
+        result = fn(**arrays)["r"]
+        assert result.shape == want
+        assert not result.any()
+        assert code_of(fn) == "missing-input"
+
+
+def test_an_input_that_is_given_and_not_needed_says_how_large_a_parameter_begins() -> None:
+    program = dfg.loads("input x : f64[n, d]\nparam w : f64[d] = 0.5\noutput s = sum(x @ w)\noutput k = sum(w)\n")
+    fn = dfg.compile(program, outputs=["k"])
+    assert list(fn.inputs) == []
+    assert code_of(fn) == "dim-unbound"
+    assert fn(x=np.ones((2, 4)))["k"] == 2.0
+    assert fn()["k"] == 2.0
+    other = dfg.compile(program, outputs=["k"])
+    other.params["w"] = np.ones(3)
+    assert other()["k"] == 3.0

@@ -205,7 +205,7 @@ class Executable:
         roots: list[Value] = []
         run = self.runtime
         fields = {field.name: field for field in self.plan.inputs}
-        given = {name: as_declared(fields[name], run.default(name) if name not in inputs else inputs[name]) for name in fields}
+        given = {name: as_declared(fields[name], run.default(name, inputs) if name not in inputs else inputs[name]) for name in fields}
         sizes = run.sizes({name: array.shape for name, array in given.items()})
         for v in graph.live((*graph.roots.outputs.values(), *graph.roots.updates.values())):
             if v.op.name == "input":

@@ -35,6 +35,11 @@ def shape_text(shape: Sequence[Any]) -> str:
     return f"[{', '.join(map(str, shape))}]"
 
 
+def names_of(t: TensorType) -> set[str]:
+    """The names of sizes in a type."""
+    return {n for d in t.shape for n in names(d)}
+
+
 def _bare(d: DimLike) -> str | None:
     """The name that a size is, if it is one."""
     if isinstance(d, Dim) and len(d.terms) == 1:
@@ -48,10 +53,10 @@ class SizeBinder:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.fields: dict[str, Field] = {f.name: f for f in (*plan.inputs, *plan.kept.values())}
+        self.fields: dict[str, Field] = {f.name: f for f in (*plan.spare.values(), *plan.inputs, *plan.kept.values())}
 
-    def bind(self, shapes: Mapping[str, tuple[int, ...]], fixed: Mapping[str, Given]) -> dict[str, int]:
-        """Sizes by name. `fixed` are sizes that parameters and states already have. Raises `UserError`."""
+    def bind(self, shapes: Mapping[str, tuple[int, ...]], fixed: Mapping[str, Given], whole: bool = True) -> dict[str, int]:
+        """Sizes by name. `fixed` are sizes that parameters and states already have; unless `whole`, some may stay unknown. Raises `UserError`."""
         known: dict[str, Given] = dict(fixed)
         open_: list[tuple[Field, int, DimLike, int]] = []
         for name, shape in shapes.items():
@@ -83,13 +88,19 @@ class SizeBinder:
             if names(d) <= sizes.keys() and (wanted := self._value(d, sizes)) != size:
                 because = ", ".join(f"{n} is {known[n].size} by {known[n].who}" for n in sorted(names(d)))
                 raise self._mismatch(f, shapes[f.name], axis, str(d), f"{d} = {wanted}, where {because}")
+        if not whole:
+            return sizes
         lacking = [d for d in self.plan.dims if d not in sizes]
         if lacking:
+            for f, axis, d, size in open_:
+                if len(names(d)) == 1 and names(d) <= set(lacking):
+                    raise self._mismatch(f, shapes[f.name], axis, str(d), f"{d}, which is {size} for no size `{next(iter(names(d)))}`")
+            giver = next((f.name for f in self.plan.spare.values() if f.name not in shapes and names_of(f.type) & set(lacking)), None)
             raise UserError(
                 error(
                     "dim-unbound",
                     f"nothing given in this run says how large {', '.join(f'`{d}`' for d in lacking)} is",
-                    help="a size is bound by an input, or by a parameter that has a value, whose shape has it as an axis",
+                    help=f"give `{giver}` too: its shape says it" if giver else "a size is bound by an input, or by a parameter that has a value, whose shape has it as an axis",
                 )
             )
         self.verify(sizes, known)
@@ -156,7 +167,8 @@ class SizeBinder:
                 raise UserError(
                     error(
                         "unmet-size",
-                        f"{need.why}: {need.left} must be at least {need.right}, and these are {left} and {right}",
+                        f"{need.why}: {need.left} must be at least {need.right}, and "
+                        + (f"is {left}" if isinstance(need.right, int) else f"these are {left} and {right}"),
                         need.span,
                         notes=[because(need.left, need.right)],
                     )

@@ -26,13 +26,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from dfg.backends.arena import Arena, Code, Shapes, concrete, drain, materialise
+from dfg.backends.arena import Arena, Code, Shapes, concrete, drain, materialise, oversized
 from dfg.backends.base import Given, SizeBinder, as_declared, check_bound, check_names, overlap, shape_text
 from dfg.diagnostics import Diagnostic, InternalError, UserError, error, warning
 from dfg.dims import Dim, names
 from dfg.ir import Value
 from dfg.plan import CALL, Field, Plan, Step
 from dfg.types import TensorType
+
+_NOTHING: Final[Mapping[str, tuple[int, ...]]] = {}
 
 KEPT_SIZES: Final = 16
 """For so many different shapes of inputs arenas are kept."""
@@ -153,9 +155,11 @@ class NumpyRuntime:
             arrays = [inputs[n] for n in self._names]
         except KeyError:
             arrays = self._with_defaults(inputs)
+        told: dict[str, tuple[int, ...]] = {}
         if len(inputs) > len(arrays):
             check_names(self.plan, inputs, self.declared_inputs)
-        outs = self._run(arrays)
+            told = {n: as_declared(f, inputs[n]).shape for n, f in self.plan.spare.items() if n in inputs}
+        outs = self._run(arrays, None, told)
         return dict(zip(self._outputs, outs, strict=True))
 
     def _quick_code(self) -> Callable[[Mapping[str, Any]], dict[str, np.ndarray]]:
@@ -216,23 +220,31 @@ class NumpyRuntime:
         filled = dict(inputs)
         for n in self._names:
             if n not in filled and n in self._defaults:
-                filled[n] = self.default(n)
+                filled[n] = self.default(n, inputs)
         check_names(self.plan, filled, self.declared_inputs)
         return [filled[n] for n in self._names]
 
-    def default(self, name: str) -> np.ndarray:
-        """The value of an input that is not fed."""
-        return self._initials()[self._defaults[name]].run({})[name]
+    def default(self, name: str, given: Mapping[str, Any]) -> np.ndarray:
+        """The value of an input that is not fed, beside those that are: these say how large it is."""
+        with self._lock:
+            r = self._initials()[self._defaults[name]]
+            if r.plan.dims:
+                fields = [f for f in (*self.plan.inputs, *self.plan.spare.values()) if f.name in given]
+                sizes = self._binder.bind({f.name: as_declared(f, given[f.name]).shape for f in fields}, self._fixed, whole=False)
+                r._fixed = {n: Given(s, "this run") for n, s in sizes.items()}
+                r._forget()
+            return r.run({})[name]
 
-    def _run(self, arrays: list[Any], outs: list[np.ndarray] | None = None) -> list[np.ndarray]:
+    def _run(self, arrays: list[Any], outs: list[np.ndarray] | None = None, told: Mapping[str, tuple[int, ...]] = _NOTHING) -> list[np.ndarray]:
+        """`told` are the shapes of inputs that were given and are not needed: they say how large parameters and states begin."""
         for k, (f, dtype, dense) in enumerate(self._wanted):
             a = arrays[k]
             if a.__class__ is not np.ndarray or a.dtype is not dtype or (dense and not a.flags.c_contiguous):
                 arrays[k] = self._convert(f, a)
         if self.plan.updates:
             with self._lock:
-                return self._execute(arrays, outs)
-        return self._execute(arrays, outs)
+                return self._execute(arrays, outs, told)
+        return self._execute(arrays, outs, told)
 
     def _convert(self, f: Field, given: Any) -> np.ndarray:
         a = as_declared(f, given)
@@ -244,13 +256,16 @@ class NumpyRuntime:
             self.stats.converted += 1
         return a
 
-    def _execute(self, arrays: list[np.ndarray], outs: list[np.ndarray] | None) -> list[np.ndarray]:
+    def _execute(self, arrays: list[np.ndarray], outs: list[np.ndarray] | None, told: Mapping[str, tuple[int, ...]]) -> list[np.ndarray]:
         entry = self._entries.get(tuple([a.shape for a in arrays]))
         if entry is None:
-            entry = self._entry(arrays)
+            entry = self._entry(arrays, told)
         if outs is None:
             empty = np.empty
-            outs = [empty(shape, dtype) for shape, dtype in entry.outputs]
+            try:
+                outs = [empty(shape, dtype) for shape, dtype in entry.outputs]
+            except (MemoryError, ValueError):
+                raise oversized(self.plan, entry.sizes) from None
         for name, user in self._strided.items():
             self._kept[name][...] = user
         try:
@@ -341,11 +356,11 @@ class NumpyRuntime:
 
     # --- sizes
 
-    def _entry(self, arrays: Sequence[np.ndarray]) -> _Sizes:
+    def _entry(self, arrays: Sequence[np.ndarray], told: Mapping[str, tuple[int, ...]] = _NOTHING) -> _Sizes:
         """Bind sizes for new shapes."""
         with self._lock:
             shapes = {n: a.shape for n, a in zip(self._names, arrays, strict=True)}
-            sizes = self.sizes(shapes)
+            sizes = self.sizes({**shapes, **told} if told and set(self.plan.dims) - self._fixed.keys() else shapes)
             self._check_budget(sizes)
             self._make_kept(sizes)
             shape = Shapes(sizes)
@@ -372,7 +387,12 @@ class NumpyRuntime:
             )
 
     def _arena(self, entry: _Sizes) -> Arena:
-        buffer, arrays = materialise(self.plan, entry.sizes, self._kept)
+        try:
+            buffer, arrays = materialise(self.plan, entry.sizes, self._kept)
+        except (MemoryError, ValueError, TypeError, OverflowError) as e:
+            if not isinstance(e, MemoryError) and self.plan.memory(entry.sizes).peak < 1 << 40:
+                raise  # not for lack of memory
+            raise oversized(self.plan, entry.sizes) from None
         self.stats.arenas += 1
         return Arena(buffer, self._code.bind(arrays, entry.sizes, self._uninterrupted))
 

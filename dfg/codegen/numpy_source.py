@@ -84,6 +84,8 @@ class Renderer:
     """Statements for steps. Subclasses say how an array, a size and an object of Python are written."""
 
     plan: Plan
+    looping = 0
+    """In how many loops the statements stand that are being written."""
 
     def array(self, index: int) -> str:
         raise NotImplementedError
@@ -130,8 +132,20 @@ class Renderer:
             return [f"np.{ufunc}.at({outs[0]}, {operands[1]}, {operands[0]})"]
         if kernel == "copy" and operands[0] == outs[0]:
             return []
+        if kernel == "matmul" and self.looping and self._dots(s):
+            # Half the time of `matmul` where matrices are small, as they are where a loop runs often.
+            return [f"{operands[0]}.dot({operands[1]}, {outs[0]})"]
         more = dict(zip(("size", "axis"), [self.literal(a) for a in s.attrs], strict=False)) if kernel.endswith("_index") else {}
         return TEMPLATES[kernel].format(*operands, out=outs[0] if outs else "", **more).split("\n")
+
+    def _dots(self, s: Step) -> bool:
+        """Whether NumPy's `dot` takes the operands and the result of a product as they are."""
+        arrays = self.plan.arrays
+        out = arrays[s.outs[0]]
+        while out.kind == "row":
+            out = arrays[out.operands[0]]
+        ranks = [arrays[a].type.rank for a in (*s.operands, *s.outs)]
+        return out.kind in ("slot", "output") and max(ranks) == 2 and ranks[2] > 0 and out.type.dtype.floating
 
     def _op(self, s: Step, operands: list[str], outs: list[str]) -> list[str]:
         op = s.op
@@ -198,6 +212,7 @@ class Renderer:
             write(f"n{loop.depth}_ = min(int({self.array(loop.count)}), {n})", s, depth)
             n = f"n{loop.depth}_"
         write(f"for {index} in range({n}):" if not loop.reverse else f"for {index} in range({n} - 1, -1, -1):", s, depth)
+        self.looping += 1
         for inner in loop.test:
             self.block(inner, write, depth + 1)
         if loop.flag >= 0:
@@ -214,6 +229,7 @@ class Renderer:
             else:
                 spare, other = self.array(c.spare), self.other(c)
                 write(f"{current}, {spare}, {other} = {spare}, {other}, {spare}", s, depth + 1)
+        self.looping -= 1
         if not (loop.rows or loop.body or turns or loop.flag >= 0):
             write("pass", s, depth + 1)
         if loop.flag >= 0:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from dfg.dims.poly import FLOOR, MIN, Dim, DimError, DimLike, add, dim_min, dim_of, is_hidden, mul, named, names, sub, terms_of
+from dfg.dims.poly import FLOOR, MIN, Dim, DimError, DimLike, add, dim_min, dim_of, floordiv, is_hidden, mul, named, names, sub, terms_of
 from dfg.dims.prove import Prover
 from dfg.dims.system import Contradiction, System
 from dfg.dims.walk import evaluate
@@ -312,6 +312,10 @@ def explain_unequal(a: DimLike, b: DimLike, facts: Facts | None = None) -> str:
 
 
 def suggest_fact(a: DimLike, b: DimLike) -> str:
-    """The `dim` line that would state a == b, smaller and symbolic side first."""
+    """The `dim` line that would state a == b, smaller and symbolic side first; `dim n % 2 == 0` for n == 2*(n//2)."""
+    for whole, other in ((a, b), (b, a)):
+        for _, k in terms_of(other) if isinstance(other, Dim) else ():
+            if isinstance(k, int) and k > 1 and isinstance(whole, Dim) and mul(floordiv(whole, k), k) == other:
+                return f"dim {whole if str(whole).isidentifier() else f'({whole})'} % {k} == 0"
     first, second = (b, a) if isinstance(a, int) or (isinstance(b, Dim) and len(b.terms) < len(a.terms)) else (a, b)
     return f"dim {first} == {second}"

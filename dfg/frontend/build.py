@@ -35,6 +35,7 @@ class Builder:
         self.calls: list[s.Call] = []
         self.nested = False
         self.broken: dict[int, s.Block] = {}  # blocks in which a statement was refused
+        self.branching: dict[int, s.Expr] = {}  # branches and loops meant as statements: told at them, once
 
     def span(self, start: int, stop: int) -> Span:
         return Span(self.source, start, stop)
@@ -97,7 +98,8 @@ class Builder:
             if isinstance(statement, _TOP_ONLY):
                 word = _word(statement)
                 at = Span(self.source, statement.start, statement.start + len(word))
-                self.sink.add(error("misplaced-statement", f"`{word}` belongs at the file's top level, not in a block", at))
+                self.sink.add(error("misplaced-statement", f"`{word}` belongs at the file's top level, not in a block", at,
+                                    help="a function sees what the file binds above it; what else it needs is an argument" if word == "def" else None))
         block = s.Block(self.source, start, stop, statements)
         if len(statements) < len(lines):
             self.broken[id(block)] = block
@@ -107,18 +109,23 @@ class Builder:
         if isinstance(statement, s.ExprStatement):
             self.unused(statement, True)
         elif isinstance(statement, s.Yield):
-            self.misplaced(statement, "yield", "in the body of a `scan`")
+            self.misplaced(statement, "yield", "in the body of a `scan` or `for`", "in a branch stands the value: `yield if p { a } else { b }`")
         elif isinstance(statement, (s.Check, s.GradCheck, s.Run)):
             self.misplaced(statement, {s.Check: "~=", s.GradCheck: "gradcheck", s.Run: "run"}[type(statement)], "in a `test`")
 
-    def misplaced(self, statement: s.Statement, word: str, where: str) -> None:
-        self.sink.add(error("misplaced-statement", f"`{word}` stands {where}", statement.span))
+    def misplaced(self, statement: s.Statement, word: str, where: str, help: str | None = None) -> None:
+        self.sink.add(error("misplaced-statement", f"`{word}` stands {where}", statement.span, help=help))
 
     def unused(self, statement: s.ExprStatement, top: bool) -> None:
         """An expression whose value goes nowhere."""
         values = statement.values
         value = values[0]
         fix = None
+        if id(value) in self.branching:
+            return
+        if isinstance(value, s.Name) and value.text in WORDS:
+            self.sink.add(error("pythonic-word", f"there is no `{value.text}`", value.span, help=WORDS[value.text]))
+            return
         if top and isinstance(value, s.Call) and isinstance(value.func, s.Name) and value.func.text == "print":
             names = [item.span.text for item in value.args]
             if len(value.args) == 1 and not value.kwargs:
@@ -130,7 +137,8 @@ class Builder:
         if top:
             plain = len(values) == 1 and isinstance(value, (s.Name, s.Attribute))
             new = f"output {statement.span.text}" if plain else f"output result = {statement.span.text}"
-            fix = Fix("make it an output", ((statement.span, new),)) if len(values) == 1 else None
+            method = isinstance(value, s.Call) and isinstance(value.func, s.Attribute)
+            fix = Fix("make it an output", ((statement.span, new),)) if len(values) == 1 and not method else None
         if self.source.text[statement.start] in "+-":
             self.sink.add(error("line-continues", "this line goes on from the one above", statement.span,
                                 help="a line goes on in the next one only inside ( ) or [ ]"))
@@ -150,7 +158,7 @@ class Builder:
                     self.unused(statement, False)
             elif isinstance(statement, (s.Check, s.GradCheck, s.Run)) or (isinstance(statement, s.Yield) and what not in ("scan", "for")):
                 self.check_top(statement)
-        if gives and block.statements and not isinstance(block.statements[-1], s.ExprStatement):
+        if gives and block.statements and not isinstance(block.statements[-1], (s.ExprStatement, s.Yield)):
             at = block.statements[-1]
             word = "function" if what == "def" else "branch" if what == "if" else "rule"
             self.sink.add(error("missing-result", f"this {word} gives nothing: its last line must be the value", at.span,
@@ -452,15 +460,30 @@ class Builder:
         self.check_body(body, False, "while")
         return s.While(self.source, start, stop, test, limit, carries, body)
 
-    def for_(self, start: int, stop: int, name: s.Name, over: s.Range, carries: tuple[s.Carry, ...], body: s.Block) -> s.For:
+    def for_(self, start: int, stop: int, name: s.Name, over: s.Range, carries: tuple[s.Carry, ...] | None, body: s.Block) -> s.For:
+        if carries is None and id(body) not in self.broken and not any(isinstance(statement, s.Yield) for statement in body.statements):
+            self.sink.add(error("loop-without-carry", "a `for` loop carries a value from step to step, or yields one", self.span(start, start + 3),
+                                help="say which, and from what: `carry s = START`; `[f(i) for i in 0..n]` makes an array"))
+            made = s.For(self.source, start, stop, name, over, (), body)
+            self.branching[id(made)] = made
+            return made
         self.check_body(body, False, "for")
-        return s.For(self.source, start, stop, name, over, carries, body)
+        return s.For(self.source, start, stop, name, over, carries or (), body)
 
     def if_(self, start: int, stop: int, test: s.Expr, then: s.Block, otherwise: s.Block | s.If) -> s.If:
-        self.check_body(then, True, "if")
-        if isinstance(otherwise, s.Block):
-            self.check_body(otherwise, True, "if")
-        return s.If(self.source, start, stop, test, then, otherwise)
+        made = s.If(self.source, start, stop, test, then, otherwise)
+        blocks = [block for block in (then, otherwise) if isinstance(block, s.Block)]
+        ends = [block.statements[-1] for block in blocks if block.statements and id(block) not in self.broken]
+        if len(ends) == len(blocks) and all(isinstance(end, s.Binding) for end in ends) and (isinstance(otherwise, s.Block) or id(otherwise) in self.branching):
+            self.branching[id(made)] = made
+            if otherwise is blocks[-1]:
+                name = ends[0].span.text.partition("=")[0].strip()
+                self.sink.add(error("missing-result", "this branch binds a name, which is known only in it, and gives nothing", ends[0].span,
+                                    help=f"an `if` is a value: `{name} = if … {{ a }} else {{ b }}`" if len(name) < 40 else "an `if` is a value"))
+            return made
+        for block in blocks:
+            self.check_body(block, True, "if")
+        return made
 
     # At the end
 
@@ -509,17 +532,44 @@ class Builder:
             self.sink.add(error("pythonic-method", f"there is no library `{root}`: a function is called by its name", func.span,
                                 fix=Fix(f"write `{name}(...)`", ((func.span, name),))))
             return
+        if name in FIELDS:
+            place = self.span(func.name.stop, call.stop)
+            self.sink.add(error("pythonic-method", f"`.{name}` is no method: it stands without `( )`", func.name.span,
+                                fix=Fix("remove the call", ((place, ""),)) if not call.args and not call.kwargs else None))
+            return
+        if name in METHODS:
+            self.sink.add(error("pythonic-method", f"values have no methods, and nothing is called `{name}`", func.name.span, help=METHODS[name]))
+            return
+        name = RENAMED.get(name, name)
         base = text[call.start : func.name.start].rstrip()[:-1].rstrip()  # with its parentheses, without the dot
         bare = base[1:-1] if isinstance(func.base, (s.Binary, s.Logical, s.Compare, s.Unary)) and base[:1] == "(" else base
         if call.stop - call.start > 2000:
             fix = None
         else:
             rest = text[func.name.stop : call.stop].lstrip()[1:].lstrip()
+            if name in LISTED and len(call.args) > 1 and not call.kwargs:
+                rest = f"[{rest[:-1].rstrip()}])"
             fix = Fix(f"write `{name}(...)`", ((call.span, f"{name}({bare}{', ' if rest != ')' else ''}{rest}"),))
-        self.sink.add(error("pythonic-method", f"values have no methods: `.{name}(...)` is written `{name}(...)`", func.name.span, fix=fix))
+        self.sink.add(error("pythonic-method", f"values have no methods: `.{func.name.text}(...)` is written `{name}(...)`", func.name.span, fix=fix))
 
 
+FIELDS = frozenset({"T", "mT", "shape", "ndim", "size", "dtype"})
+LISTED = frozenset({"reshape", "transpose", "permute", "permute_dims", "view", "broadcast_to", "expand", "tile"})
 LIBRARIES = frozenset({"np", "numpy", "torch", "math", "jnp", "jax", "tf", "scipy", "cupy"})
+RENAMED = {"detach": "stop_gradient", "view": "reshape", "permute": "permute_dims"}
+METHODS = {
+    "backward": "derivatives are values: `dw = grad(l, w)`",
+    "zero_grad": "gradients are values and pile up nowhere",
+    "item": "a scalar is a value like any other",
+    "append": "`concat([a, b])` joins; in a loop, `yield` stacks",
+    "requires_grad_": "a derivative may be by any bound name",
+}
+"""Methods of other libraries for which there is no function."""
+WORDS = {
+    "break": "a loop that may end early is a `while … max N`; or carry whether it is over",
+    "continue": "`if` gives the new carry or the old one: `s = if p { f(s) } else { s }`",
+    "pass": "a block ends with the value that it gives",
+}
 _TOP_ONLY = (s.Input, s.Param, s.State, s.Const, s.Output, s.Update, s.Default, s.Use, s.Def, s.Test)
 
 

@@ -291,8 +291,10 @@ class _Lexer:
                 self.put("_NL", place, place)
             tail = "\n}\n" if place >= len(self.text) else "}\n"
             fix = Fix(f"insert `{closer}`", ((self.span(place, place), tail),))
-        else:
+        elif out.types[-1] in OPERAND_END or out.types[-1] == "COMMA" or len(out.types) - 1 == index:
             fix = Fix(f"insert `{closer}`", ((self.span(before, before), closer),))
+        else:
+            fix = None  # something is missing before it
         self.report(error("unclosed-bracket", f"`{opener}` is never closed", self.span(at, at + 1), help=f"put a `{closer}` where it ends",
                           fix=fix))
         where = max(before, place) if opener == "{" else before
@@ -405,7 +407,7 @@ class _Lexer:
         elif sign == "'":
             self.single_quotes(start)
         elif sign == '"':
-            end = self.line_end(start)
+            end = self.before_closers(start, self.line_end(start))
             self.report(error("unterminated-text", "this text has no closing `\"` on its line", self.span(start, end),
                               fix=Fix("close it", ((self.span(end, end), '"'),))))
             self.put("STRING", start, end)
@@ -500,6 +502,17 @@ class _Lexer:
         self.report(error("pythonic-semicolon", "a statement ends with its line; there is no `;`", span, fix=fix))
         if self.out.types and self.out.types[-1] != "_NL":
             self.put("_NL", start, stop)
+
+    def before_closers(self, start: int, end: int) -> int:
+        """Where a text that is not closed on its line is taken to end: before the brackets behind it that close open ones."""
+        text = self.text
+        for opener, _ in reversed(self.stack[-64:]):
+            while end > start + 1 and text[end - 1] in " \t\r":
+                end -= 1
+            if opener == "{" or end <= start + 1 or text[end - 1] != CLOSER[opener]:
+                break
+            end -= 1
+        return end
 
     def single_quotes(self, start: int) -> None:
         text = self.text

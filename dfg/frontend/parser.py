@@ -28,7 +28,7 @@ from typing import Any
 from dfg.diagnostics import Diagnostic, Sink, error, in_order
 from dfg.frontend import syntax
 from dfg.frontend.build import Builder
-from dfg.frontend.lexer import MAX_ERRORS, Tokens, lex
+from dfg.frontend.lexer import CLOSER, MAX_ERRORS, Tokens, lex
 from dfg.frontend.tables import SPLICE, tables
 from dfg.source import Source, Span
 
@@ -115,9 +115,14 @@ def _hand_over(found: Found, sink: Sink, source: Source) -> None:
     if not found.items:
         return
     named = {item.span.start for item in found.items if item.code != "syntax" and item.span is not None}
+    swallowed = [item.span for item in found.items if item.code == "unterminated-text" and item.span is not None]
     for item in in_order(found.items):
         if item.code == "syntax" and item.span is not None and item.span.start in named:
             continue  # a slip that has a name says it better
+        if item.code == "unclosed-bracket" and item.span is not None:
+            at, closer = item.span.start, CLOSER[item.span.text]
+            if any(at < text.start and closer in text.text for text in swallowed):
+                continue  # what closes it is in a text that does not end
         sink.add(item)
     if found.full:
         at = len(source.text)

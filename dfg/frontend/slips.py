@@ -14,6 +14,7 @@ from dfg.diagnostics import Fix, Label
 from dfg.frontend.lexer import OPERAND_END
 from dfg.frontend.recovery import (
     DECLARATIONS,
+    DTYPE_WORDS,
     KINDS,
     LIBRARIES,
     NAME_FOLLOWS,
@@ -35,8 +36,8 @@ class Recovery(Trouble):
         """Report, and say how to go on: (True, _) to parse the statement again, (False, n) to go on with token n."""
         for slip in (
             self.slip_stray_brace, self.slip_reserved, self.slip_assignment_to_word, self.slip_python_block, self.slip_import,
-            self.slip_word, self.slip_ternary, self.slip_augmented, self.slip_equals, self.slip_while, self.slip_range,
-            self.slip_else, self.slip_declaration, self.slip_open_line, self.slip_brace,
+            self.slip_word, self.slip_ternary, self.slip_augmented, self.slip_equals, self.slip_scan, self.slip_while, self.slip_range,
+            self.slip_else, self.slip_declaration, self.slip_arrow, self.slip_dim_chain, self.slip_open_line, self.slip_brace,
         ):  # fmt: skip
             outcome = slip()
             if outcome is not None:
@@ -303,6 +304,17 @@ class Recovery(Trouble):
             return self.skip()
         return None
 
+    def slip_scan(self) -> Outcome | None:
+        """`scan(f, start, xs)`, and `carry (a, b) = …`."""
+        if self.kind != "LPAR" or self.before not in ("SCAN", "CARRY"):
+            return None
+        if self.before == "SCAN":
+            self.report("syntax", "`scan` is no function: it names the elements and the carries of a loop", self.here(),
+                        help="`h, hs = scan x_t in xs carry h = h0 { … }`, with `h = …` and `yield …` in the block")
+        else:
+            self.report("syntax", "each carry has its own start", self.here(), help="`carry a = 0.0, b = 1.0`")
+        return self.skip()
+
     def slip_while(self) -> Outcome | None:
         """A loop without its `max` or its `carry`."""
         if self.kind not in ("CARRY", "LBRACE"):
@@ -320,10 +332,8 @@ class Recovery(Trouble):
                 return self.edit(self.index, self.index, ("MAX", "max"), ("NUMBER", "1000"))
             return self.skip()
         if "CARRY" in expected and self.kind == "LBRACE":
-            word = self.word(at)
-            other = "; `[f(i) for i in 0..n]` makes an array" if word == "for" else ""
-            self.report("loop-without-carry", f"a `{word}` loop carries a value from step to step", self.span(at),
-                        help=f"say which, and from what: `carry s = START`{other}")
+            self.report("loop-without-carry", f"a `{self.word(at)}` loop carries a value from step to step", self.span(at),
+                        help="say which, and from what: `carry s = START`")
             return self.skip()
         return None
 
@@ -369,6 +379,32 @@ class Recovery(Trouble):
             return self.skip()
         return None
 
+    def slip_dim_chain(self) -> Outcome | None:
+        """`dim 2 <= n <= 5`."""
+        if self.types[self.begin] != "DIM" or self.kind != "CMP" or "CMP" not in self.types[self.begin : self.index]:
+            return None
+        first = self.types.index("CMP", self.begin)
+        left, middle, right = (
+            self.text[self.tokens.starts[a] : self.tokens.stops[b - 1]] for a, b in ((self.begin + 1, first), (first + 1, self.index), (self.index + 1, self.end))
+        )
+        whole = Span(self.source, self.tokens.starts[self.begin], self.tokens.stops[self.end - 1])
+        new = f"dim {left} {self.word(first)} {middle}\ndim {middle} {self.word(self.index)} {right}"
+        self.report("pythonic-chain", "comparisons do not chain", Span(self.source, self.tokens.starts[self.begin + 1], self.tokens.stops[self.end - 1]),
+                    help="a `dim` line states one fact", fix=Fix("write two lines", ((whole, new),)))
+        return self.skip()
+
+    def slip_arrow(self) -> Outcome | None:
+        """`def f(x) -> x + 1`: a value where the type of the result would stand."""
+        arrow = tables().signs["->"]
+        if self.types[self.begin] != "DEF" or arrow not in self.types[self.begin : self.index] or "EQUAL" in self.types[self.begin : self.index]:
+            return None
+        at = self.begin + self.types[self.begin : self.index].index(arrow)
+        if self.word(at + 1) in DTYPE_WORDS:
+            return None
+        span = self.span(at)
+        self.report("pythonic-def", "the value of a function stands after `=`; `->` says its type", span, fix=Fix("write `=`", ((span, "="),)))
+        return self.edit(at, at + 1, ("EQUAL", "="))
+
     def slip_open_line(self) -> Outcome | None:
         """A line that ends after an operator."""
         if self.kind != "_NL" or self.before not in OPERATORS | {"COMMA"} or self.types[self.index + 1] not in OPERAND_START:
@@ -409,10 +445,12 @@ class Recovery(Trouble):
         after = f" after {self.shown(self.index - 1)}" if self.index > self.begin else ""
         message = f"expected {self.wanted(expected)}{after}, found {self.shown(self.index)}"
         place = self.tokens.stops[self.index - 1] if self.index else 0
+        if self.kind in ("RPAR", "RSQB") and not self.word(self.index):
+            return self.skip()  # no one wrote it: the error that put it here tells of the place
         if self.small and len(rest) + len(head) < RESTART_LIMIT:
-            listing = opener >= 0 or self.types[self.begin] in ("OUTPUT", "INPUT", "GRADCHECK")
+            listing = opener >= 0 or (self.types[self.begin] in ("OUTPUT", "INPUT", "GRADCHECK") and "EQUAL" not in head)
             for kind in ("COMMA", "EQUAL", "COLON", "IN", "MUL"):
-                if kind not in expected or (kind == "MUL" and self.before != "NUMBER") or (kind == "COMMA" and not listing):
+                if kind not in expected or (kind == "MUL" and (self.before != "NUMBER" or self.kind == "NUMBER")) or (kind == "COMMA" and not listing):
                     continue
                 if not self.would_parse([*head, kind, *rest]):
                     continue

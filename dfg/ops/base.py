@@ -146,6 +146,8 @@ class Op:
     """A constant."""
     repeats: bool = False
     """Only repeats its operand: of a constant it is one."""
+    lower: Callable[[Graph, tuple[Value, ...], tuple[Any, ...]], Value | None] | None = None
+    """How other ops give it once nothing will be differentiated any more; None: it stays."""
     samples: Callable[[np.random.Generator], list[Case]] | None = None
     rejects: tuple[Reject, ...] = ()
     formula: str = ""

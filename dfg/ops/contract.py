@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dfg.dims import DimLike
+from dfg.dims import DimLike, suggest_fact
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import REDUCED, Attr, Axes, Case, Op, Reject, RuleContext, check_dtype, define, tensor
 from dfg.types import NUMERIC, TensorType, Type
@@ -43,7 +43,7 @@ def _infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Ty
     for k, (letter, d) in enumerate(zip(b, t.shape, strict=True)):
         if letter in sizes and (proved := cx.equal_sizes(sizes[letter][0], d)) is not True:
             other, axis = sizes[letter]
-            fact = None if proved is False else f"dim {other} == {d}"
+            fact = None if proved is False else suggest_fact(other, d)
             raise InferError(
                 "shape-mismatch" if proved is False else "dim-unproved",
                 f"cannot contract {s} with {t}: axis {axis} of the first and axis {k} of the second differ",

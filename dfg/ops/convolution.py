@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from dfg.dims import DimLike, dim_max, dim_min
+from dfg.dims import DimLike, dim_max, dim_min, suggest_fact
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPAQUE, OPS, REDUCED, Attr, Axes, Case, Op, Reject, RuleContext, check_dtype, define, full, tensor
 from dfg.ops.contract import canonical, contract, split_subs
@@ -63,7 +63,7 @@ def _infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Ty
                 "shape-mismatch" if proved is False else "dim-unproved",
                 f"cannot convolve {x} with {w}: axis {axis} of the first and axis {k} of the second differ",
                 [(0, f"axis {axis} is {other}"), (1, f"axis {k} is {d}")],
-                dim_fact=None if proved is False else f"dim {other} == {d}",
+                dim_fact=None if proved is False else suggest_fact(other, d),
             )
         known.setdefault(letter, (d, k))
     for d in sizes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dfg.dims import DimLike
+from dfg.dims import DimLike, suggest_fact
 from dfg.ir import InferError, Value
 from dfg.ops.base import OPS
 from dfg.ops.contract import canonical
@@ -123,7 +123,7 @@ def _convolve(cx: Surface, name: str, n: int, x: Any, weight: Any, bias: Any, st
             "shape-mismatch" if proved is False else "dim-unproved",
             f"`{name}`: filters of {w.shape[1]} channels do not fit {per_group} channels{' in each group' if g > 1 else ''}",
             [("x", f"this is {v.type}"), ("weight", f"axis 1 is {w.shape[1]}")],
-            dim_fact=None if proved is False else f"dim {per_group} == {w.shape[1]}",
+            dim_fact=None if proved is False else suggest_fact(per_group, w.shape[1]),
         )
     reach = [(k - 1) * e + 1 for k, e in zip(w.shape[2:], d, strict=True)]
     pad = pads(padding, n, name, reach)
@@ -153,7 +153,7 @@ def _convolve_back(cx: Surface, name: str, n: int, x: Any, weight: Any, bias: An
             "shape-mismatch" if proved is False else "dim-unproved",
             f"`{name}`: {w.shape[0]} filters do not fit {v.shape[1]} channels",
             [("x", f"this is {v.type}"), ("weight", f"axis 0 is {w.shape[0]}")],
-            dim_fact=None if proved is False else f"dim {v.shape[1]} == {w.shape[0]}",
+            dim_fact=None if proved is False else suggest_fact(v.shape[1], w.shape[0]),
         )
     per_group = _divided(cx, v.shape[1], g, name, "channels", "x", v.type)
     reach = [(k - 1) * e + 1 for k, e in zip(w.shape[2:], d, strict=True)]

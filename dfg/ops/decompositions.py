@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dfg.dims import DimLike, dim_max, dim_min
+from dfg.dims import DimLike, dim_max, dim_min, suggest_fact
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPS, Attr, Case, Op, Reject, RuleContext, check_dtype, define, full_like, project, tensor
 from dfg.ops.determinant import svd_or_nan
@@ -24,6 +24,7 @@ from dfg.ops.linalg import WIDE, keep_triangle, matmul_last, one, transpose_last
 from dfg.ops.matrix import batched, column, columns_along, identity, matrices, rows_along, solve_triangular, square, systems
 from dfg.ops.movement import broadcast_along
 from dfg.ops.surface import Arg, Flag, Static, Surface, function, plain
+from dfg.ops.taylor import program
 from dfg.types import FLOATING, I64, TensorType, TupleType, Type
 
 SYMMETRIC_REJECTS = (Reject(("f64[2, 3]",), (), "shape-mismatch"), Reject(("i64[2, 2]",), (), "wrong-dtype"))
@@ -105,6 +106,13 @@ def safe_reciprocal(x: Value) -> Value:
     return where(zero, full_like(x, 0), 1 / where(zero, full_like(x, 1), x))
 
 
+def apart_reciprocal(gap: Value, w: Value) -> Value:
+    """1 / gap, and 0 where it is no more than what rounding makes of equal ones among `w` (their axis is the last): there only noise would be divided."""
+    size = OPS["sum"](OPS["abs"](w), axes=(w.rank - 1,)) * float(4 * np.finfo(w.dtype.np).eps)
+    zero = OPS["less_equal"](OPS["abs"](gap), broadcast_along(size, gap.shape, tuple(range(w.rank - 1))))
+    return where(zero, full_like(gap, 0), 1 / where(zero, full_like(gap, 1), gap))
+
+
 def _eigh(xp: Any, x: Any) -> tuple[Any, Any]:
     s = _symmetric(xp, x)
     fine = xp.isfinite(s).all((-2, -1))
@@ -139,15 +147,21 @@ def _eigh_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) 
     return TupleType([TensorType(t.dtype, t.shape[:-1]), t])
 
 
+def _of_eigenvalues(x: Value, w: Value, v: Value, ct: Value) -> Value:
+    """V diag(ct) V^T. Where ct is an elementwise function of the eigenvalues it is one of the matrix, whose derivatives exist at equal eigenvalues too."""
+    f = program(ct, w)
+    return OPS["spectral"](x, f=f) if f is not None else matmul_last(v * columns_along(ct, v), transpose_last(v))
+
+
 def _eigh_vjp(cx: RuleContext, cts: Any, y: Value) -> Sequence[Value | None]:
     """V (diag(ct_w) + F * (V^T ct_V)) V^T with F[i, j] = 1 / (w[j] - w[i])."""
     w, v = project(y)
     parts = []
     if cts[0] is not None:
-        parts.append(matmul_last(v * columns_along(cts[0], v), transpose_last(v)))
+        parts.append(_of_eigenvalues(y.operands[0], w, v, cts[0]))
     if cts[1] is not None:
         gaps = columns_along(w, v) - rows_along(w, v)
-        inner = safe_reciprocal(gaps) * matmul_last(transpose_last(v), cts[1])
+        inner = apart_reciprocal(gaps, w) * matmul_last(transpose_last(v), cts[1])
         parts.append(matmul_last(matmul_last(v, inner), transpose_last(v)))
     if not parts:
         return [None]
@@ -190,6 +204,9 @@ def _eigvalsh_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ..
 
 
 def _eigvalsh_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
+    f = program(ct, y)
+    if f is not None:
+        return [OPS["spectral"](y.operands[0], f=f)]
     _, v = project(eigh(y.operands[0]))
     return [matmul_last(v * columns_along(ct, v), transpose_last(v))]
 
@@ -278,7 +295,7 @@ def _pinv_workspace(v: Value) -> DimLike:
 
 
 def _svd_vjp(cx: RuleContext, cts: Any, y: Value) -> Sequence[Value | None]:
-    """Townsend's equations 27 to 31, with F[i, j] = 1 / (s[j]^2 - s[i]^2)."""
+    """Townsend's equations 27 to 31."""
     u, s, vh = project(y)
     cu, cs, cv = cts
     facts = y.graph.facts
@@ -292,22 +309,26 @@ def _svd_vjp(cx: RuleContext, cts: Any, y: Value) -> Sequence[Value | None]:
     if cs is not None:
         sums.append(identity(rows) * broadcast_along(cs, shape, (*lead, s.rank)))
     inverse = safe_reciprocal(s)
-    factor = safe_reciprocal((columns - rows) * (columns + rows)) if cu is not None or cv is not None else None
+    turns: list[Value] = []
     if cu is not None:
-        assert factor is not None
         inner = matmul_last(transpose_last(u), cu)
-        sums.append(factor * (inner - transpose_last(inner)) * columns)
+        turns.append(inner - transpose_last(inner))
         if facts.at_least(k, m) is not True:
             # What leaves the column space.
             outside = (cu - matmul_last(u, inner)) * columns_along(inverse, cu)
             made.append(matmul_last(outside, vh))
     if cv is not None:
-        assert factor is not None
         inner = matmul_last(vh, transpose_last(cv))
-        sums.append(rows * (factor * (inner - transpose_last(inner))))
+        turns.append(inner - transpose_last(inner))
         if facts.at_least(k, n) is not True:
             outside = (cv - matmul_last(transpose_last(inner), vh)) * rows_along(inverse, cv)
             made.append(matmul_last(u, outside))
+    if turns:
+        # With a, b of the two sides (a s_j + b s_i) / (s_j^2 - s_i^2) is half of (a + b) / (s_j - s_i) + (a - b) / (s_j + s_i): where values are equal, a loss
+        # that does not depend on the choice of vectors has a + b = 0, and the rest is regular.
+        a = turns[0]
+        both, odd = (a + turns[1], a - turns[1]) if len(turns) > 1 else (a, a if cu is not None else -a)
+        sums.append((both * apart_reciprocal(columns - rows, s) + odd * apart_reciprocal(columns + rows, s)) * 0.5)
     if not sums:
         return [None]
     total = sums[0]
@@ -483,7 +504,7 @@ def lstsq(cx: Surface, a: Arg, b: Arg, rtol: Static = None) -> Value:
             "shape-mismatch" if proved is False else "dim-unproved",
             f"`lstsq` takes a right-hand side with the rows of {p.type}, not {q.type}",
             [("a", f"this is {p.type}"), ("b", f"this is {q.type}")],
-            dim_fact=None if proved is False else f"dim {p.shape[-2]} == {q.shape[-2]}",
+            dim_fact=None if proved is False else suggest_fact(p.shape[-2], q.shape[-2]),
         )
     return column(matmul_last(pinv(p, rtol=_tolerance(rtol, "lstsq")), q), vector)
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dfg.dims import Dim, DimLike
+from dfg.dims import Dim, DimLike, suggest_fact
 from dfg.ir import InferError, Value
 from dfg.ops.base import OPS, const_scalar, const_value
 from dfg.ops.elementwise import emit_cast
@@ -129,6 +129,10 @@ def _window(cx: Surface, w: Window, n: DimLike, axis: int, t: TensorType, item: 
         upper = n if w.stop is None else _from_end(w.stop, n)
         span = upper - lower
         need(lower, 0, f"a slice of axis {axis} of {t} starts at {lower}")
+        if isinstance(span, int) and span < 0:  # known to be empty: both ends must still lie inside the axis
+            need(n, lower, f"a slice of axis {axis} of {t} starts at {lower}, outside {n}")
+            need(upper, 0, f"a slice of axis {axis} of {t} ends at {upper}")
+            return _Axis(0, 0)
         need(n, upper, f"a slice of axis {axis} of {t} ends at {upper}, outside {n}")
         need(span, 0, f"a slice of axis {axis} of {t} goes from {lower} to {upper}")
         return _Axis(lower, span if w.step == 1 else (span + (w.step - 1)) // w.step, w.step)
@@ -138,6 +142,11 @@ def _window(cx: Surface, w: Window, n: DimLike, axis: int, t: TensorType, item: 
     span = first - last
     if w.start is not None:
         need(n, first + 1, f"a slice of axis {axis} of {t} starts at {first}, outside {n}")
+    if isinstance(span, int) and span <= 0:
+        need(n, last, f"a slice of axis {axis} of {t} ends at {last}, outside {n}")
+        if w.start is not None:
+            need(first, 0, f"a slice of axis {axis} of {t} starts at {first}")
+        return _Axis(0, 0)
     need(last, -1, f"a slice of axis {axis} of {t} ends at {last}")
     need(span, 0, f"a slice of axis {axis} of {t} goes backwards from {first} to {last}")
     count = span if stride == 1 else (span + (stride - 1)) // stride
@@ -147,6 +156,8 @@ def _window(cx: Surface, w: Window, n: DimLike, axis: int, t: TensorType, item: 
 def _point(cx: Surface, i: DimLike, n: DimLike, axis: int, t: TensorType, item: int) -> DimLike:
     place = _from_end(i, n)
     marks: list[tuple[int | str, str]] = [(0, f"axis {axis} is {n}"), (item + 1, "this one")]
+    if isinstance(place, int) and isinstance(n, int) and not 0 <= place < n:
+        raise InferError("out-of-bounds", f"index {i} is outside axis {axis} of {t}", marks, f"its indices go from {-n} to {n - 1}" if n else "it is empty")
     cx.graph.need(place, 0, f"index {i} of axis {axis} of {t}", "out-of-bounds", marks)
     cx.graph.need(n, place + 1, f"index {i} of axis {axis} of {t} of size {n}", "out-of-bounds", marks)
     return place
@@ -171,7 +182,7 @@ def _check_constant(v: Value, n: DimLike, axis: int, t: TensorType, item: int) -
     if low < -n or high >= n:
         bad = low if low < -n else high
         raise InferError(
-            "out-of-bounds", f"index {bad} of axis {axis} of {t} of size {n}", [(0, f"axis {axis} is {n}"), (item + 1, "this one")]
+            "out-of-bounds", f"index {bad} is outside axis {axis} of {t}", [(0, f"axis {axis} is {n}"), (item + 1, "this one")]
         )
 
 
@@ -199,12 +210,15 @@ class _Plan:
     arrays: dict[int, tuple[Value, int]]
     layout: list[int | str | None]
     """An axis that is kept, ``"array"`` for one that arrays index, None for a new axis; in the order of the items. Points of a basic index are left out."""
+    together: bool = True
+    """Whether the indices that are arrays, or whole numbers beside arrays, stand next to each other: `...` parts them even where it stands for no axis."""
 
 
 def _plan(cx: Surface, t: TensorType, items: Sequence[Any]) -> _Plan:
     expanded = _expand(t, items)
     has_arrays = any(isinstance(i, Value) for i, _ in expanded)
-    plan = _Plan({}, [], {}, {}, [])
+    places = [k for k, i in enumerate(items) if isinstance(i, Value | int | Dim)]
+    plan = _Plan({}, [], {}, {}, [], not places or places[-1] - places[0] == len(places) - 1)
     axis = 0
     for i, k in expanded:
         if i is NEWAXIS:
@@ -256,13 +270,7 @@ def _gather_axis(v: Value, rows: Value, axis: int) -> Value:
     return emit_permute(taken, [*range(1, axis + 1), 0, *range(axis + 1, v.rank)])
 
 
-def _array_layout(plan: _Plan, rank: int) -> tuple[list[int], bool]:
-    """The kept axes in order, and whether the index arrays stand next to each other."""
-    places = [k for k, a in enumerate(plan.layout) if a == "array"]
-    return [a for a in plan.layout if isinstance(a, int)], places[-1] - places[0] == len(places) - 1
-
-
-def _arranged(v: Value, plan: _Plan, rank: int) -> Value:
+def _arranged(v: Value, plan: _Plan) -> Value:
     """After a gather (index axes first, then kept axes): the axes where NumPy puts them, and new axes."""
     kept = [a for a in plan.layout if isinstance(a, int)]
     if "array" not in plan.layout:
@@ -272,11 +280,10 @@ def _arranged(v: Value, plan: _Plan, rank: int) -> Value:
             shape.append(1 if a is None else next(sizes))
         return emit_reshape(v, tuple(shape))
     lead = v.rank - len(kept)
-    _, together = _array_layout(plan, rank)
     order: list[int | None] = []
-    if not together:
+    if not plan.together:
         order += range(lead)
-    placed = not together
+    placed = not plan.together
     position = lead
     for a in plan.layout:
         if a == "array":
@@ -316,13 +323,15 @@ def getitem(cx: Surface, x: Value, items: Sequence[Any]) -> Value:
     if plan.arrays:
         axes, values = _index_values(cx, plan)
         v = OPS["gather"](v, *values, axes=axes, batch=0)
-    return _arranged(v, plan, x.rank)
+    return _arranged(v, plan)
 
 
 def put(cx: Surface, x: Value, items: Sequence[Any], value: Any, add: bool) -> Value:
     """`x with [items] = value`, or `+=`: everything else as it was. Repeated indices: the last wins, or all add."""
     last = len(items) + 1
     new = _converted(cx, x, value, last, add)
+    if isinstance(items[0] if items else None, Value) and items[0].dtype is BOOL and all(_is_rest(i) for i in items[1:]):
+        return _put_where(cx, x, items[0], new, add, last)
     plan = _plan(cx, x.type, items)
     if plan.dynamic:
         axis, (w, k) = next(iter(plan.dynamic.items()))
@@ -339,7 +348,7 @@ def put(cx: Surface, x: Value, items: Sequence[Any], value: Any, add: bool) -> V
     part = _slice(x, plan.windows)
     kept = [a for a in range(x.rank) if a not in axes]
     target = (*values[0].shape, *[part.shape[a] for a in kept])
-    shaped = _shaped_like_result(cx, new, plan, target, lead, x.rank, last)
+    shaped = _shaped_like_result(cx, new, plan, target, lead, last)
     part = OPS["scatter"](part, shaped, *values, axes=axes, batch=0, mode="add" if add else "set")
     if all(w.whole(n) and not w.flipped for w, n in zip(plan.windows, x.shape, strict=True)):
         return part
@@ -347,6 +356,35 @@ def put(cx: Surface, x: Value, items: Sequence[Any], value: Any, add: bool) -> V
     if flips:
         part = OPS["flip"](part, axes=flips)
     return OPS["update"](x, part, starts=tuple(w.start for w in plan.windows), strides=tuple(w.stride for w in plan.windows))
+
+
+def _is_rest(item: Any) -> bool:
+    return item is ELLIPSIS or item == Window()
+
+
+def _put_where(cx: Surface, x: Value, mask: Value, new: Value, add: bool, last: int) -> Value:
+    """By a mask of the leading axes: a choice, so that the new elements must not depend on how many the mask has."""
+    for k, d in enumerate(mask.shape):
+        equal = cx.graph.equal_sizes(x.shape[k], d) if k < x.rank else False
+        if equal is not True:
+            raise InferError(
+                "shape-mismatch" if equal is False else "dim-unproved",
+                f"a mask has the shape of what it selects from: not {mask.type} for {x.type}",
+                [(0, f"this is {x.type}"), (1, f"this is {mask.type}")],
+                dim_fact=None if equal is False else f"dim {x.shape[k]} == {d}",
+            )
+    inner = x.shape[mask.rank :]
+    if new.rank > len(inner) and new.shape[0] == 1:  # NumPy stretches an axis of size 1 to what the mask selects
+        new = emit_reshape(new, new.shape[1:])
+    if new.rank > len(inner):
+        raise InferError(
+            "not-static",
+            f"{new.type} does not fit what a mask selects: how many elements these are is known only while running",
+            [(last, f"this is {new.type}")],
+            help="choose element by element: `where(mask, new, x)`",
+        )
+    new = cx.stretch(_stretched(cx, new, inner, last), x.shape)
+    return OPS["where"](broadcast_along(mask, x.shape, tuple(range(mask.rank))), x + new if add else new, x)
 
 
 def _converted(cx: Surface, x: Value, value: Any, last: int, add: bool) -> Value:
@@ -381,7 +419,7 @@ def _stretched(cx: Surface, new: Value, shape: tuple[DimLike, ...], last: int) -
             ]
             certain = [k for k, d in enumerate(new.shape) if d != 1 and cx.graph.equal_sizes(d, shape[lead + k]) is False]
             if open_pairs and not certain:
-                fact = f"dim {open_pairs[0][0]} == {open_pairs[0][1]}"
+                fact = suggest_fact(open_pairs[0][0], open_pairs[0][1])
         text = ", ".join(map(str, shape))
         raise InferError(
             "shape-mismatch" if fact is None else "dim-unproved",
@@ -410,12 +448,11 @@ def _put_window(x: Value, plan: _Plan, new: Value, add: bool, cx: Surface, last:
 
 
 def _shaped_like_result(
-    cx: Surface, new: Value, plan: _Plan, target: tuple[DimLike, ...], lead: int, rank: int, last: int
+    cx: Surface, new: Value, plan: _Plan, target: tuple[DimLike, ...], lead: int, last: int
 ) -> Value:
     """The new elements, which look like the result of the index, with the index axes first as `scatter` takes them."""
-    _, together = _array_layout(plan, rank)
-    order: list[int | None] = [] if together else list(range(lead))
-    placed = not together
+    order: list[int | None] = [] if plan.together else list(range(lead))
+    placed = not plan.together
     position = lead
     for a in plan.layout:
         if a == "array":

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dfg.dims import DimLike
 from dfg.ir import Graph, InferError, Subgraph, Value
 from dfg.ops.base import OPAQUE, Attr, Axes, Case, NoGradient, Op, RuleContext, define, tensor
 from dfg.types import I64, NUMERIC, TensorType, TupleType, Type
@@ -183,6 +184,46 @@ trace = define(
         cost=lambda v: 0,
     )
 )
+
+
+def _inner_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
+    path, index, what = attrs
+    loop = operands[0]
+    lead: tuple[DimLike, ...] = ()
+    for k in path:
+        if any(a.name == "length" for a in loop.op.attrs):
+            lead = (*lead, loop.attr("length"))
+        loop = traced(loop, k)
+    made = part.infer(cx, (loop,), (index,)) if what == "part" else trace.infer(cx, (loop,), (index,))
+    if not isinstance(made, TensorType):
+        raise InferError("bad-argument", "only tensors are traced")
+    return made.with_shape((*lead, *made.shape))
+
+
+inner_trace = define(
+    Op(
+        "inner_trace",
+        "What a body would stack if it held one more value: a projection (`part` or `trace`) of the value that `path` leads to through bodies in bodies. Differentiation asks "
+        "for it where a loop or branch stands in another one's body, and ends by giving the bodies these values.",
+        _inner_infer,
+        _projected,
+        attrs=(Attr("path", "dims"), Attr("index", "int"), Attr("what", "text")),
+        projects=True,
+        cost=lambda v: 0,
+    )
+)
+
+
+def project_inner(source: Value, path: Sequence[int], index: int, what: str) -> Value:
+    """A projection of the value that a path leads to; of the value itself for an empty path."""
+    if path:
+        return source.graph.emit(inner_trace, (source,), (tuple(path), index, what))
+    return source.graph.emit(part if what == "part" else trace, (source,), (index,))
+
+
+def projection(v: Value) -> tuple[tuple[int, ...], int, str]:
+    """What `project_inner` makes a projection of."""
+    return v.attrs if v.op is inner_trace else ((), v.attrs[0], v.op.name)
 
 
 def _draw_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:

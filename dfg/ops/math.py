@@ -229,11 +229,11 @@ softplus = unary(
 
 
 def _xlogy(xp: Any, x: Any, y: Any) -> Any:
-    return xp.where((x == 0) & ~xp.isnan(y), x * 0, x * xp.log(xp.where((x == 0) & ~xp.isnan(y), 1, y))).astype(x.dtype, copy=False)
+    return xp.where((x == 0) & ~xp.isnan(y), 0, x * xp.log(xp.where((x == 0) & ~xp.isnan(y), 1, y))).astype(x.dtype, copy=False)
 
 
 def _xlog1py(xp: Any, x: Any, y: Any) -> Any:
-    return xp.where((x == 0) & ~xp.isnan(y), x * 0, x * xp.log1p(xp.where((x == 0) & ~xp.isnan(y), 0, y))).astype(x.dtype, copy=False)
+    return xp.where((x == 0) & ~xp.isnan(y), 0, x * xp.log1p(xp.where((x == 0) & ~xp.isnan(y), 0, y))).astype(x.dtype, copy=False)
 
 
 def _xlog_vjp(shift: float) -> Any:
@@ -246,6 +246,10 @@ def _xlog_vjp(shift: float) -> Any:
             result[0] = ct * (log1p(b) if shift else log(b))
         if cx.need[1]:
             slope = a / (shift + b) if shift else a / b
+            if not shift and cx.kinks == "dfg" and (a is b or (a.op.name == "negative" and a.operands[0] is b)):
+                # d/dy of the outer place of x log(x), also where x is 0 or infinite: the other place has the singular part.
+                result[1] = ct if a is b else -ct
+                return result
             result[1] = ct * (slope if cx.kinks != "dfg" else where(equal(a, _zeros(a)), _zeros(a), slope))
         return result
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from dfg.dims import DimLike, dim_min
+from dfg.dims import DimLike, dim_min, suggest_fact
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPAQUE, OPS, Attr, Axes, Case, Op, Reject, RuleContext, check_dtype, define, full_like, tensor
 from dfg.ops.contract import LETTERS, canonical, contract
@@ -37,7 +37,7 @@ def square(name: str, t: TensorType, cx: Graph) -> None:
             "shape-mismatch" if proved is False else "dim-unproved",
             f"`{name}` takes square matrices, not {t}",
             [(0, f"this is {t}")],
-            dim_fact=None if proved is False else f"dim {t.shape[-2]} == {t.shape[-1]}",
+            dim_fact=None if proved is False else suggest_fact(t.shape[-2], t.shape[-1]),
         )
 
 

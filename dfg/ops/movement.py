@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dfg.dims import DimLike
+from dfg.dims import DimLike, suggest_fact
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPAQUE, OPS, Attr, Axes, Case, Op, Reject, RuleContext, define, full, tensor
 from dfg.types import BOOL, TensorType, Type
@@ -101,7 +101,7 @@ def _reshape_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...
             "shape-mismatch" if equal is False else "dim-unproved",
             f"cannot reshape {t} of {old} elements to {target} of {new}",
             [(0, f"this is {t}")],
-            dim_fact=None if equal is False else f"dim {old} == {new}",
+            dim_fact=None if equal is False else suggest_fact(old, new),
         )
     return TensorType(t.dtype, shape)
 
@@ -373,7 +373,7 @@ def _concat_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]
             raise InferError("shape-mismatch", f"cannot join {first} and {t}", [(0, f"this is {first}"), (k, f"this is {t}")])
         for a in range(first.rank):
             if a != axis and (equal := cx.equal_sizes(first.shape[a], t.shape[a])) is not True:
-                fact = None if equal is False else f"dim {first.shape[a]} == {t.shape[a]}"
+                fact = None if equal is False else suggest_fact(first.shape[a], t.shape[a])
                 raise InferError(
                     "shape-mismatch" if equal is False else "dim-unproved",
                     f"cannot join {first} and {t} along axis {axis}: axis {a} differs",

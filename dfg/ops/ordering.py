@@ -10,12 +10,13 @@ array([1, 3, 2, 0])
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from dfg.dims import DimLike
+from dfg.dims import DimLike, suggest_fact
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPAQUE, OPS, Attr, Axes, Case, NoGradient, Op, Reject, RuleContext, check_dtype, define, tensor
 from dfg.ops.elementwise import emit_cast
@@ -236,7 +237,7 @@ def _search_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]
                 "shape-mismatch" if proved is False else "dim-unproved",
                 f"`searchsorted` searches row by row: axis {k} of {s} and of {t} differ",
                 [(0, f"axis {k} is {s.shape[k]}"), (1, f"axis {k} is {t.shape[k]}")],
-                dim_fact=None if proved is False else f"dim {s.shape[k]} == {t.shape[k]}",
+                dim_fact=None if proved is False else suggest_fact(s.shape[k], t.shape[k]),
             )
     return TensorType(I64, t.shape)
 
@@ -246,7 +247,7 @@ def _search(xp: Any, s: Any, t: Any, *, side: str, batch: int) -> Any:
         return np.asarray(xp.searchsorted(s, t, side=side), np.int64)
     # Bisection of all rows at once: log2(n) steps over arrays of the result's shape.
     lead = s.shape[:batch]
-    values = xp.reshape(t, (*lead, -1))
+    values = xp.reshape(t, (*lead, math.prod(t.shape[batch:])))  # not -1: an empty array does not tell
     low = xp.zeros(values.shape, np.int64)
     high = xp.full(values.shape, s.shape[-1], np.int64)
     last = max(s.shape[-1] - 1, 0)
@@ -268,7 +269,7 @@ def _before(xp: Any, a: Any, b: Any) -> Any:
 
 def _search_samples(rng: np.random.Generator) -> list[Case]:
     result = []
-    for s, t, batch in [((5,), (4,), 0), ((5,), (2, 3), 0), ((0,), (2,), 0), ((2, 4), (2, 3), 1), ((2, 3, 4), (2, 3, 2), 2), ((3, 4), (3,), 1), ((2, 0), (2, 2), 1)]:
+    for s, t, batch in [((5,), (4,), 0), ((5,), (2, 3), 0), ((0,), (2,), 0), ((2, 4), (2, 3), 1), ((2, 3, 4), (2, 3, 2), 2), ((3, 4), (3,), 1), ((2, 0), (2, 2), 1), ((0, 3), (0, 2), 1), ((0, 0), (0, 0), 1)]:
         a, b = np.sort(rng.integers(0, 5, s).astype(np.float64), -1), rng.integers(-1, 6, t).astype(np.float64)
         result += [Case((a, b), (("side", side), ("batch", batch)), wrt=()) for side in ("left", "right")]
     rows = np.array([[0.0, 1.0, np.nan, np.nan], [-np.inf, 0.0, 2.0, np.inf]])

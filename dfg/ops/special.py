@@ -16,8 +16,8 @@ import numpy as np
 
 from dfg.ir import Value
 from dfg.ops import special_bessel, special_error, special_gamma
-from dfg.ops.base import Attr, Op, RuleContext, Sampler, at, elementwise, uniform
-from dfg.ops.elementwise import exp, log
+from dfg.ops.base import OPS, Attr, Op, RuleContext, Sampler, at, elementwise, full_like, uniform
+from dfg.ops.elementwise import exp, less, log, where
 from dfg.ops.math import sign
 from dfg.ops.special_gamma import in_double
 
@@ -69,9 +69,22 @@ erfcx = _special(
     "erfcx",
     "exp(x ** 2) erfc(x), elementwise.",
     special_error.erfcx,
-    [lambda ct, y, x: ct * (2 * x * y - 2 / ROOT_PI)],
-    [(uniform(-1.5, 3),)],
+    # 2 x y - 2 / sqrt(pi), which cancels where x is large.
+    [lambda ct, y, x: ct * (-2 * erfcx_integral(x, n=1))],
+    [(uniform(-1.5, 3),), (at(20.0, 400.0),)],
     "e ** x ** 2 * erfc(x)",
+)
+erfcx_integral: Op = elementwise(
+    "erfcx_integral",
+    "The n-fold integral of erfc from x to infinity times exp(x ** 2), elementwise: the derivatives of erfcx without cancellation.",
+    evaluate=lambda xp, x, *, n: in_double(special_error.erfcx_integral(n, x), x.dtype),
+    attrs=(Attr("n", "int"),),
+    settings=[(("n", n),) for n in (0, 1, 2)],
+    vjp=[lambda ct, y, x: ct * (-2 * (y.attrs[0] + 1) * erfcx_integral(x, n=y.attrs[0] + 1))],
+    samples=[(uniform(-1.5, 3),), (at(20.0, 400.0),)],
+    formula="e ** x ** 2 * integral of (t - x) ** n / n! * 2 / sqrt(pi) * e ** -t ** 2 from x to infinity",
+    cost=200,
+    temporaries=96,
 )
 erfinv = _special(
     "erfinv",
@@ -101,9 +114,25 @@ log_ndtr = _special(
     "log_ndtr",
     "Logarithm of the normal distribution function without underflow, elementwise.",
     special_error.log_ndtr,
-    [lambda ct, y, x: ct * (math.sqrt(2 / math.pi) / erfcx(x * -math.sqrt(0.5)))],
-    [(uniform(-3, 2),)],
+    [lambda ct, y, x: ct * normal_hazard(x)],
+    [(uniform(-3, 2),), (at(-40.0, 30.0),)],
     "ln(ndtr(x))",
+)
+
+
+def _hazard_slope(x: Value, y: Value) -> Value:
+    """x + y for y the hazard at x; far below 0 the two cancel, and a ratio of scaled integrals of erfc says what is left."""
+    z = x * -math.sqrt(0.5)
+    return where(less(x, full_like(x, 0)), math.sqrt(2) * (erfcx_integral(z, n=1) / erfcx(z)), x + y)
+
+
+normal_hazard: Op = _special(
+    "normal_hazard",
+    "The normal density over the normal distribution function, which is the derivative of log_ndtr, elementwise.",
+    special_error.normal_hazard,
+    [lambda ct, y, x: -ct * (y * _hazard_slope(x, y))],
+    [(uniform(-3, 2),), (at(-40.0, 30.0),)],
+    "e ** (-x ** 2 / 2) / sqrt(2 pi) / ndtr(x)",
 )
 
 # --- gamma functions -----------------------------------------------------------------------------------------------------------------
@@ -157,7 +186,8 @@ betaln = _special(
 
 def _density(a: Value, x: Value, order: int) -> Value:
     """The derivative by `a`, of an order, of x ** (a - 1) exp(-x) / gamma(a): by the recurrence of the derivatives of an exponential."""
-    made = [exp((a - 1) * log(x) - x - gammaln(a))]
+    # x ** 0 is 1 at 0 too.
+    made = [exp(OPS["xlogy"](a - 1, x) - x - gammaln(a))]
     slopes = [log(x) - digamma(a), *[-polygamma(a, n=k) for k in range(1, order)]]
     for k in range(1, order + 1):
         total = made[k - 1] * slopes[0]

@@ -85,5 +85,5 @@ def bessel(n: int, x: Array, scaled: bool) -> Array:
         if not scaled:
             # exp(a) in two halves: it overflows before the product does.
             half = np.exp(0.5 * a)
-            made = np.where(np.isinf(a), np.inf, made * half * half)
+            made = np.where(np.isinf(a), np.nan, made * half * half)  # as NumPy and SciPy have it: inf * 0
         return np.asarray(np.where(x < 0, -made, made) if n % 2 else made)

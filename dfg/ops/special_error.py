@@ -33,7 +33,7 @@ def exp_square(x: Array, sign: float) -> Array:
 def _scaled(x: Array) -> Array:
     """exp(x^2) erfc(x) for x >= 0."""
     t = (x - 3.75) / (x + 3.75)
-    return np.asarray(np.where(x > 1e15, 1 / (ROOT_PI * x), chebyshev(tables.ERFCX, np.where(x > 1e15, 1.0, t)) / (1 + 2 * x)))
+    return np.asarray(np.where(x > 1e15, 1 / ROOT_PI / x, chebyshev(tables.ERFCX, np.where(x > 1e15, 1.0, t)) / (1 + 2 * x)))
 
 
 def _erf_near(x: Array) -> Array:
@@ -65,6 +65,26 @@ def erfcx(x: Array) -> Array:
         return np.asarray(np.where(np.isnan(x), x, np.where(x < 0, 2 * exp_square(np.minimum(x, 0.0), 1) - up, up)))
 
 
+def erfcx_integral(n: int, x: Array) -> Array:
+    """exp(x^2) i^n erfc(x), the n-fold integral of erfc from x on (DLMF 7.18). Upwards by the recurrence over n where x < 1; above, where that cancels, the ratios of
+    neighbours come downwards from an order where their start does not count."""
+    x = np.asarray(x, np.float64)
+    with np.errstate(all="ignore"):
+        low = np.minimum(x, 1.0)
+        before, here = np.full(x.shape, 2 / ROOT_PI), erfcx(low)
+        for k in range(1, n + 1):
+            before, here = here, (0.5 * before - low * here) / k
+        high = np.maximum(x, 1.0)
+        ratio = np.zeros(x.shape)
+        product = np.ones(x.shape)
+        for k in range(n + 160, 0, -1):
+            # With E the function: E_k / E_{k-1} = 1 / (2 x + 2 (k + 1) E_{k+1} / E_k).
+            ratio = 1 / (2 * high + 2 * (k + 1) * ratio)
+            if k <= n:
+                product = product * ratio
+        return np.asarray(np.where(np.isnan(x), x, np.where(x < 1, here, product * _scaled(high))))
+
+
 def ndtr(x: Array) -> Array:
     x = np.asarray(x, np.float64)
     with np.errstate(all="ignore"):
@@ -88,6 +108,12 @@ def log_ndtr(x: Array) -> Array:
         down = np.log(0.5 * _scaled(np.where(x < -1, -x, 1.0) * ROOT_HALF)) - 0.5 * x * x
         up = np.log1p(-ndtr(-np.where(x < -1, 0.0, x)))
         return np.asarray(np.where(np.isnan(x), x, np.where(x < -1, np.where(x == -np.inf, -np.inf, down), up)))
+
+
+def normal_hazard(x: Array) -> Array:
+    x = np.asarray(x, np.float64)
+    with np.errstate(all="ignore"):
+        return np.asarray(np.where(x == np.inf, 0.0, math.sqrt(2 / math.pi) / erfcx(-x * ROOT_HALF)))
 
 
 def _tail(p: Array) -> Array:

@@ -12,6 +12,8 @@ for large arguments (Temme 1979).
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -99,6 +101,11 @@ def _gammaln_middle(x: Array) -> Array:
         y = np.where(high, y - 1, y)
         factor = np.where(high, factor * y, factor)
     return np.asarray(on_interval(tables.GAMMALN, 0.5, 3.0, y) * ((y - 1) * (y - 2)) + np.log(factor))
+
+
+def _gammaln_next(a: Array) -> Array:
+    """ln gamma(1 + a) for -0.5 <= a <= 2, to its last digits also where a is tiny."""
+    return np.asarray(on_interval(tables.GAMMALN, 0.5, 3.0, 1 + a) * (a * (a - 1)))
 
 
 def gamma(x: Array) -> Array:
@@ -211,6 +218,7 @@ def polygamma(n: int, x: Array) -> Array:
         safe = np.where(r == 0, 0.25, r)
         # By the sine of the complement it is exactly 0 half way between the poles.
         c = np.copysign(np.sin(np.pi * (0.5 - np.abs(safe))), safe) / np.abs(np.sin(np.pi * safe))
+        c = np.clip(c, -1e300, 1e300)  # next to a pole: an infinity would meet the zeros among the coefficients
         poly = np.polynomial.Polynomial([0.0, 1.0])
         for _ in range(n):
             poly = -poly.deriv() * np.polynomial.Polynomial([1.0, 0.0, 1.0])
@@ -225,15 +233,23 @@ def betaln(a: Array, b: Array) -> Array:
     low, high = np.minimum(a, b), np.maximum(a, b)
     with np.errstate(all="ignore"):
         plain = gammaln(low) + (gammaln(high) - gammaln(low + high))
-        h = np.where(high >= 10, high, 10.0)
-        small = np.where((low > 0) & (high >= 10), low, 1.0)
+        far = (high >= 10) & (low + high >= 10) & (high < np.inf)
+        h = np.where(far, high, 10.0)
+        small = np.where(far, low, 1.0)
         rest = stirling(h) - stirling(h + small)
         # ln gamma(h) - ln gamma(h + small)
         drop = rest - (h + small - 0.5) * np.log1p(small / h) - small * (np.log(h) - 1)
         both = np.where(low >= 10, low, 10.0)
         c = (both / h) / (1 + both / h)
         large = stirling(both) + rest - 0.5 * np.log(h) + HALF_LOG_TWO_PI + (both - 0.5) * np.log(c) - h * np.log1p(both / h)
-        result = np.where((low > 0) & (high >= 10), np.where(low >= 10, large, gammaln(small) + drop), plain)
+        result = np.where(far, np.where(low >= 10, large, gammaln(small) + drop), plain)
+        # A pole of gamma: infinite, unless the sum is one too.
+        pole = (low <= 0) & (low == np.floor(low)) & (low > -np.inf)
+        result = np.where(pole, np.inf, result)
+        result = np.where((high == np.inf) & ~pole, np.where(low > 0, -np.inf, np.where(low > -np.inf, np.inf, np.nan)), result)
+        finite = pole & (high > 0) & (high == np.floor(high)) & (low + high <= 0)
+        if finite.any():
+            result = np.where(finite, betaln(np.where(finite, 1 - low - high, 1.0), np.where(finite, high, 1.0)), result)
         return np.asarray(np.where(np.isnan(a) | np.isnan(b), np.nan, result))
 
 
@@ -251,11 +267,52 @@ def _log1p_minus(x: Array) -> Array:
     return np.asarray(np.where(small, series, np.log1p(x) - x))
 
 
+# Note [Large a]. Where a is large and x near to it, series and fraction need a number of terms in proportion to the root of a. Temme's expansion (DLMF 8.12.7 to 8.12.12) is
+# uniform there: half of an error function of eta sqrt(a / 2), with eta^2 / 2 = x / a - 1 - ln(x / a), and a remainder in powers of 1 / a and eta.
+
+
+@cache
+def _temme_coefficients(orders: int = 6, terms: int = 26) -> tuple[tuple[float, ...], ...]:
+    """d[k][n] of the remainder, from exact fractions."""
+    count = terms + 2 * orders + 3
+    alpha = [Fraction(0), Fraction(1), Fraction(1, 3)]
+    for n in range(3, count):
+        alpha.append((alpha[n - 1] - sum(j * alpha[j] * alpha[n - j + 1] for j in range(2, n))) / (n + 1))
+    stirlings = (Fraction(1), Fraction(1, 12), Fraction(1, 288), Fraction(-139, 51840), Fraction(-571, 2488320), Fraction(163879, 209018880))
+    first = [Fraction(-1, 3), *[(n + 2) * alpha[n + 2] for n in range(1, count - 2)]]
+    rows = [first]
+    for k in range(1, orders):
+        before = rows[-1]
+        rows.append([(-1) ** k * stirlings[k] * first[n] + (n + 2) * before[n + 2] for n in range(len(before) - 2)])
+    return tuple(tuple(float(d) for d in row[:terms]) for row in rows)
+
+
+def _uniform(a: Array, x: Array) -> tuple[Array, Array]:
+    """The lower and upper function for a >= 1000 and x within three tenths of it. See Note [Large a]."""
+    from dfg.ops.special_error import erfc  # it is built on this file's series
+
+    mu = (x - a) / a
+    half_square = -_log1p_minus(mu)
+    eta = np.copysign(np.sqrt(2 * half_square), mu)
+    total = np.zeros_like(a)
+    for row in reversed(_temme_coefficients()):
+        inner = np.zeros_like(a)
+        for d in reversed(row):
+            inner = inner * eta + d
+        total = total / a + inner
+    rest = np.exp(-a * half_square) / (math.sqrt(2 * math.pi) * np.sqrt(a)) * total
+    turned = eta * np.sqrt(a / 2)
+    return np.asarray(0.5 * erfc(-turned) - rest), np.asarray(0.5 * erfc(turned) + rest)
+
+
 def _prefactor(a: Array, x: Array) -> Array:
     """x ** a exp(-x) / gamma(a + 1)."""
-    big = a >= 10
+    # Far below a the logarithm of x / a is better taken apart.
+    big = (a >= 10) & (x > 0.1 * a)
     safe = np.where(big, a, 10.0)
-    large = np.exp(safe * _log1p_minus((x - safe) / safe) - stirling(safe)) / np.sqrt(2 * np.pi * safe)
+    ratio = (x - safe) / safe
+    growth = np.where(x < 0.5 * safe, np.log(x) - np.log(safe) - ratio, _log1p_minus(ratio))  # 1 + ratio would lose a small x
+    large = np.exp(safe * growth - stirling(safe)) / np.sqrt(2 * np.pi * safe)
     small = np.where(big, 1.0, a)
     return np.asarray(np.where(big, large, np.exp(small * np.log(x) - x - gammaln(small + 1))))
 
@@ -268,13 +325,17 @@ def gammainc_pair(a: Array, x: Array) -> tuple[Array, Array]:
     lower, upper = np.full(a.shape, np.nan), np.full(a.shape, np.nan)
     with np.errstate(all="ignore"):
         good = (a > 0) & (x > 0) & np.isfinite(a) & np.isfinite(x)
+        k = np.flatnonzero(good & (a >= 1000) & (np.abs(x - a) <= 0.3 * a))
+        if k.size:
+            lower[k], upper[k] = _uniform(a[k], x[k])
+            good[k] = False
         series = good & ((x <= 1) | (x < a))
         k = np.flatnonzero(series)
         if k.size:
             lower[k] = _series(a[k], x[k])
             upper[k] = 1 - lower[k]
             # Where a and x are small the upper one is a small difference, which expm1 keeps.
-            tiny = (a[k] < 1) & (x[k] < 1)
+            tiny = (a[k] < 1) & (x[k] <= 1)
             j = k[tiny]
             if j.size:
                 upper[j] = _upper_small(a[j], x[j])
@@ -312,7 +373,7 @@ def _series(a: Array, x: Array) -> Array:
 
 
 def _upper_small(a: Array, x: Array) -> Array:
-    """1 - P for a, x < 1: -expm1(a ln x - ln gamma(a + 1)) - x^a / gamma(a + 1) times the rest of the series (DLMF 8.7.1)."""
+    """1 - P for a < 1 and x <= 1: -expm1(a ln x - ln gamma(a + 1)) - x^a / gamma(a + 1) times the rest of the series (DLMF 8.7.1)."""
     total = np.zeros_like(a)
     term = np.ones_like(a)
     for n in range(1, 200):
@@ -321,7 +382,7 @@ def _upper_small(a: Array, x: Array) -> Array:
         total = total + add
         if np.all(np.abs(add) <= np.abs(total) * 1e-17):
             break
-    head = a * np.log(x) - gammaln(a + 1)
+    head = a * np.log(x) - _gammaln_next(a)
     return np.asarray(-np.expm1(head) - np.exp(head) * a * total)
 
 

@@ -22,7 +22,7 @@ from typing import Literal as TypingLiteral
 
 import numpy as np
 
-from dfg.dims import Dim, DimLike
+from dfg.dims import Dim, DimLike, suggest_fact
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPS, full, make_constant, tensor
 from dfg.ops.elementwise import cast
@@ -184,7 +184,7 @@ class Surface:
                 f"cannot broadcast {left.type} with {right.type}",
                 [(c.left, f"axis {c.left_axis} is {c.left_size}"), (c.right, f"axis {c.right_axis} is {c.right_size}")],
                 help=None,
-                dim_fact=None if c.proved else f"dim {c.left_size} == {c.right_size}",
+                dim_fact=None if c.proved else suggest_fact(c.left_size, c.right_size),
             ) from None
         return [self.stretch(v, shape) for v in values]
 
@@ -308,7 +308,8 @@ def _check_argument(name: str, parameter: inspect.Parameter, x: Any) -> None:
     if kind.startswith("operand"):
         for item in given:
             many = isinstance(item, list | tuple)
-            if not many and not isinstance(item, Value | Literal):
+            listed = kind == "operands" and parameter.name != "seed" and parameter.kind is not parameter.VAR_POSITIONAL
+            if not many and (listed or not isinstance(item, Value | Literal)):
                 _unsuitable(name, parameter, kind, item)
             if many and (kind != "operands" or not all(isinstance(i, Value | Literal) for i in _flat(item))):
                 _unsuitable(name, parameter, kind, item)

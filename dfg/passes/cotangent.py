@@ -13,13 +13,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+from dfg.dims import DimLike, Facts
 from dfg.ir import Graph, Origin, Value
 from dfg.ops.base import OPS, NoGradient, Op, RuleContext, const_scalar, full, full_like
 from dfg.ops.elementwise import where
 from dfg.ops.movement import broadcast_along, emit_permute
 from dfg.types import BOOL, TensorType
+
+Projection = tuple[str, Any]
+"""Which projection of a value of tuple type: the op's name, and its attribute (all of them if there are several)."""
+
+
+_MOST_WINDOWS: Final = 16
+"""More windows than these are added: whether they meet is asked of each pair."""
 
 
 class Cot:
@@ -36,7 +44,7 @@ class Cot:
 class Driver(Protocol):
     """What differentiates the bodies of loops and branches: `scan` and its kin get the cotangents of all projections."""
 
-    def scan(self, y: Value, cts: dict[tuple[str, int], Cot], need: Sequence[bool]) -> list[Cot | None]: ...
+    def scan(self, y: Value, cts: dict[Projection, Cot], need: Sequence[bool]) -> list[Cot | None]: ...
 
 
 def settle(c: Cot) -> Value:
@@ -51,11 +59,62 @@ def accumulate(old: Cot | None, new: Cot) -> Cot:
     if old is None:
         return new
     if old.pred is new.pred:
-        return Cot(old.value + new.value, old.pred, old.clean and new.clean)
-    total = settle(old) + settle(new)
+        return Cot(_joined(old.value, new.value), old.pred, old.clean and new.clean)
+    total = _joined(settle(old), settle(new))
     if old.pred is None or new.pred is None:
         return Cot(total)
     return Cot(total, known(old.pred | new.pred))
+
+
+def _joined(a: Value, b: Value) -> Value:
+    """The sum of two cotangents. What slices of one value send back are windows in zeros: where no two windows meet they are put beside one another, not added, and
+    windows that tile the value are joined."""
+    first, second = _windows(a), _windows(b)
+    if not first or not second or not all([_apart(a.graph.facts, v, w) for v in first for w in second]):
+        return a + b
+    for v in second:
+        a = OPS["update"](a, v.operands[1], starts=v.attrs[0], strides=v.attrs[1])
+    joined = _tiled(a, [*first, *second])
+    return a if joined is None else joined
+
+
+def _windows(v: Value) -> list[Value]:
+    """The updates that put dense windows, none over another, into a tensor of zeros; none if a value is not made so."""
+    found: list[Value] = []
+    while v.op is OPS["update"] and len(found) < _MOST_WINDOWS and all([s == 1 for s in v.attrs[1]]):
+        if not all([_apart(v.graph.facts, v, w) for w in found]):
+            return []
+        found.append(v)
+        v = v.operands[0]
+    return found if const_scalar(v) == 0 else []
+
+
+def _apart(facts: Facts, v: Value, w: Value) -> bool:
+    """Whether the windows of two updates certainly have no element in common."""
+    for s, n, t, m in zip(v.attrs[0], v.operands[1].shape, w.attrs[0], w.operands[1].shape, strict=True):
+        if facts.at_least(t, s + n) is True or facts.at_least(s, t + m) is True:
+            return True
+    return False
+
+
+def _tiled(whole: Value, windows: Sequence[Value]) -> Value | None:
+    """The windows joined along an axis, if that gives all of a tensor."""
+    shape = whole.shape
+    apart = [k for k in range(whole.rank) if any([w.attrs[0][k] != 0 or w.operands[1].shape[k] != shape[k] for w in windows])]
+    if len(apart) != 1:
+        return None
+    (axis,) = apart
+    rest = list(windows)
+    at: DimLike = 0
+    parts: list[Value] = []
+    while rest:
+        following = next((w for w in rest if w.attrs[0][axis] == at), None)
+        if following is None:
+            return None
+        rest = [w for w in rest if w is not following]
+        parts.append(following.operands[1])
+        at = at + parts[-1].shape[axis]
+    return OPS["concat"](*parts, axis=axis) if at == shape[axis] else None
 
 
 def known(pred: Value | None) -> Value | None:
@@ -104,7 +163,7 @@ class Pullback:
         wanted = {t.index for t in targets}
         span = self._between(seeds, low, top, wanted)
         cts: dict[int, Cot] = {}
-        tuples: dict[int, dict[tuple[str, int], Cot]] = {}
+        tuples: dict[int, dict[Projection, Cot]] = {}
         for v, c in seeds:
             if v.index >= low and span[v.index - low]:
                 cts[v.index] = accumulate(cts.get(v.index), c)
@@ -131,7 +190,7 @@ class Pullback:
             if op.projects:
                 assert cot is not None
                 into = tuples.setdefault(operands[0].index, {})
-                key = (op.name, v.attrs[0])
+                key = (op.name, v.attrs[0] if len(v.attrs) == 1 else v.attrs)
                 into[key] = accumulate(into.get(key), cot)
                 continue
             graph.origin = Origin(i, op.name)
@@ -179,7 +238,7 @@ class Pullback:
         return mark
 
     def _pull(
-        self, v: Value, op: Op, cot: Cot | None, several: dict[tuple[str, int], Cot] | None, need: Sequence[bool]
+        self, v: Value, op: Op, cot: Cot | None, several: dict[Projection, Cot] | None, need: Sequence[bool]
     ) -> Sequence[Cot | None]:
         """The cotangents of one value's operands."""
         cx = RuleContext(need, self.kinks, self.driver)
@@ -239,7 +298,7 @@ class Pullback:
                 result[k] = None if dead else Cot(cot.value, known(pred), known(pred) is None)
         return result
 
-    def _pull_tuple(self, cx: RuleContext, v: Value, op: Op, several: dict[tuple[str, int], Cot]) -> Sequence[Cot | None]:
+    def _pull_tuple(self, cx: RuleContext, v: Value, op: Op, several: dict[Projection, Cot]) -> Sequence[Cot | None]:
         rule: Any = op.vjp
         cots = [several.get(("part", k)) for k in range(len(v.type.items))]
         outs = rule(cx, [None if c is None else settle(c) for c in cots], v)

@@ -15,6 +15,7 @@ from dfg.ops.base import OPS, bodies, const_scalar, full
 from dfg.ops.calculus import jacobian_op, jvp_op, vjp_op
 from dfg.ops.leaf import make_pin
 from dfg.passes.cotangent import Cot, Pullback, settle
+from dfg.passes.nested import resolve, resolve_body
 from dfg.passes.rebuild import copy_values, rebuild
 from dfg.passes.reverse_loop import ReverseLoop
 from dfg.passes.rules import SIMPLIFY
@@ -32,9 +33,10 @@ class Differentiate:
         if not any(has_calculus(v) for v in graph.values):
             return graph
         expander = _Expander(self)
-        fresh, _ = rebuild(graph, SIMPLIFY, expander.handlers())
+        mapping: dict[int, Value] = {}
+        fresh, _ = rebuild(graph, SIMPLIFY, expander.handlers(graph.values, mapping), mapping=mapping)
         expander.name_cotangents(fresh)
-        return fresh
+        return resolve(fresh)
 
 
 def has_calculus(v: Value) -> bool:
@@ -56,12 +58,20 @@ class _Expander:
     def __init__(self, options: Differentiate) -> None:
         self.options = options
         self.results: dict[Value, list[Value]] = {}
+        self.together: dict[tuple[Value, Value], list[Value]] = {}
+        """The targets of all gradients of one value with one cotangent. They are found in one go: a loop between them is gone through backwards once."""
+        self.pulled: dict[tuple[Value, Value], dict[Value, Cot | None]] = {}
+        self.expanded: dict[int, tuple[Subgraph, Subgraph]] = {}
         self.cotangents: list[tuple[str, dict[int, int]]] = []
         """For each gradient of a named loss: which value is the cotangent of which."""
 
-    def handlers(self) -> dict[Any, Callable[[Graph, Value, tuple[Value, ...]], Value]]:
+    def handlers(self, values: Sequence[Value], mapping: dict[int, Value]) -> dict[Any, Callable[[Graph, Value, tuple[Value, ...]], Value]]:
+        """For the values of one graph; `mapping` is where they go."""
+        for v in values:
+            if v.op is vjp_op:
+                self.together.setdefault((v.operands[0], v.operands[1]), []).extend(v.operands[2:])
         return {
-            vjp_op: self._vjp,
+            vjp_op: lambda g, v, operands: self._vjp(g, v, operands, mapping),
             jvp_op: self._jvp,
             jacobian_op: self._jacobian,
             OPS["part"]: self._part,
@@ -81,10 +91,17 @@ class _Expander:
         self.results[v] = made
         return operands[0]
 
-    def _vjp(self, g: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
+    def _vjp(self, g: Graph, v: Value, operands: tuple[Value, ...], mapping: dict[int, Value]) -> Value:
         y, ct, *targets = operands
         pull = self.pullback(g)
-        cots = pull.run([(y, Cot(ct))], targets)
+        key = (v.operands[0], v.operands[1])
+        found = self.pulled.get(key)
+        if found is None:
+            # What is made later than this gradient is nothing that its value depends on.
+            all_targets = list(dict.fromkeys(t for t in self.together[key] if t.index < v.index and t.index in mapping))
+            made = pull.run([(y, Cot(ct))], [mapping[t.index] for t in all_targets])
+            found = self.pulled[key] = dict(zip(all_targets, made, strict=True))
+        cots = [found.get(t) for t in v.operands[2:]]
         self._report(v, cots)
         if const_scalar(ct) == 1 and (names := v.graph.labels().get(v.operands[0].index)):
             self.cotangents.append((names[0], pull.primals))
@@ -136,7 +153,13 @@ class _Expander:
         """A body with its derivatives expanded; the same one if it has none."""
         if not any(has_calculus(w) for w in body.graph.values):
             return body
+        found = self.expanded.get(id(body))
+        if found is not None:
+            return found[1]
         inner = body.graph.like(SIMPLIFY)
-        mapping = copy_values(inner, body.graph.values, self.handlers())
+        mapping: dict[int, Value] = {}
+        copy_values(inner, body.graph.values, self.handlers(body.graph.values, mapping), mapping=mapping)
         sealed, _ = seal(inner, [mapping[i.index] for i in body.inputs], [mapping[o.index] for o in body.outputs])
-        return sealed
+        made = resolve_body(sealed)
+        self.expanded[id(body)] = (body, made)
+        return made

@@ -6,11 +6,12 @@ place that is overwritten, the row of a stack that is written anyway, or two pla
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dfg.dims import DimLike
 from dfg.ir import Subgraph, Value
-from dfg.ops.base import bodies
+from dfg.ops.base import OPS, bodies
 from dfg.ops.branch import cond, counted_scan, while_op
 from dfg.ops.leaf import trace, traced
 from dfg.ops.loop import scan
@@ -93,6 +94,7 @@ class _LoopPlan:
         self.body, self.length, self.carries, self.xs, reverse = loop_parts(v)
         self.depth = r.depth + 1
         self.loop = Loop(self.length, reverse, self.depth)
+        self.b.loops[self.depth] = self.loop
         self.partial = v.op is not scan
         if v.op is counted_scan:
             self.loop.count = r.array(v.operands[-1])
@@ -120,7 +122,7 @@ class _LoopPlan:
         before = [x for x in w.live if x.index in invariant and x.index not in args]
         after = [x for x in w.live if x.index not in invariant and x.index not in args]
         sub = self.sub = Region(self.b, [*before, *after], r.depth)
-        self.split = len(before)
+        self.split = sub.border = len(before)
         self.invariant = invariant
         for a, k in args.items():
             if a not in live and k not in changing:
@@ -157,11 +159,35 @@ class _LoopPlan:
         for value, out in self.late:
             sub.emit("copy", (sub.narrow(value, value.shape),), (out,), self.v)
         self.b.blocks.pop()
+        self._prune()
         if w.taken is not None:
             self.loop.taken = r.claim(w.taken)
         self.b.blocks[r.depth].append(Step("loop", (), (), self.v, self.v.op, inner=self.loop))
-        sub.drop(sub.slot.values())
+        sub.end()
         sub.drop(self.held)
+
+    def _prune(self) -> None:
+        """Make only the rows that a step reads or writes, or another row or view."""
+        used: set[int] = set()
+        pending = [self.loop.body, self.loop.test]
+        for c in self.loop.carries:
+            used |= {c.new, c.start, c.final, c.current}
+        while pending:
+            for s in pending.pop():
+                used |= {*s.operands, *s.outs}
+                if isinstance(s.inner, Loop):
+                    pending += [s.inner.body, s.inner.test]
+                    used |= {x for c in s.inner.carries for x in (c.start, c.new, c.final)} | {*s.inner.stacks, s.inner.count, s.inner.taken, s.inner.flag}
+                    used |= {self.b.arrays[k].operands[0] for k in s.inner.rows}
+                elif s.inner is not None:
+                    pending += [s.inner.then, s.inner.other]
+                    used.add(s.inner.predicate)
+        kept: list[int] = []
+        for k in reversed(self.loop.rows):
+            if k in used:
+                kept.append(k)
+                used.update(self.b.arrays[k].operands)
+        self.loop.rows = kept[::-1]
 
     def _test(self, same: set[int]) -> None:
         """The steps of a `while`'s condition, which reads what the body reads."""
@@ -189,12 +215,10 @@ class _LoopPlan:
         self.loop.flag = sub.array(test.outputs[0])
         self.b.blocks.pop()
         # The body may use the same slots: the condition is read before it runs.
-        sub.drop(sub.slot.values())
+        sub.end()
 
     def _row(self, stack: int, t: TensorType) -> int:
-        row = self.b.array("row", t, self.depth, operands=(stack,))
-        self.loop.rows.append(row)
-        return row
+        return self.b.row(stack, t, self.loop)
 
     def _own(self, x: Value) -> bool:
         """Whether a body value is computed at each step, in a place of its own."""
@@ -207,7 +231,11 @@ class _LoopPlan:
         self.early: list[tuple[Value, int]] = []
         self.late: list[tuple[Value, int]] = []
         arguments = {body.inputs[k].index for k in changing}
+        self.shifted: dict[int, tuple[int, int]] = {}
+        lying = self._shift(changing)
         for value, stack_value in self.w.stacks:
+            if stack_value.index in lying:
+                continue
             stack = r.claim(stack_value)
             if self.partial:
                 self.loop.stacks.append(stack)
@@ -238,12 +266,57 @@ class _LoopPlan:
             c = body.outputs[k]
             own = c.index in mine and c.index not in seen
             seen.add(c.index)
-            if own and k in follow:
+            if k in self.shifted:
+                self._along(k, c, own)
+            elif own and k in follow:
                 self._follow(k, c)
             elif own and self._overwrites(body.inputs[k], c):
                 self._place(k, c)
             else:
                 self._rotate(k, c, own)
+
+    def _shift(self, changing: Sequence[int]) -> set[int]:
+        """Carries whose old values are stacked: the loop writes each new value where the next step's old one is wanted, in a stack of one row more that begins with the start. The
+        stack of the new values is the same one without its first row."""
+        r = self.r
+        lying: set[int] = set()
+        if self.partial:
+            return lying  # rows that are not reached are zero
+        for k in changing:
+            a, c = self.body.inputs[k], self.body.outputs[k]
+            olds = [v for x, v in self.w.stacks if x is a and v.index not in r.fixed]
+            if not olds:
+                continue
+            t = a.type
+            rows: DimLike = self.length + 1
+            slot = r.b.slots.take(t.with_shape((rows, *t.shape)))
+            buffer = r.b.slot_array(slot, t.with_shape((rows, *t.shape)))
+
+            def window(start: DimLike, size: DimLike, t: TensorType = t, buffer: int = buffer) -> int:
+                starts = (start, *[0] * t.rank)
+                return r.b.view(buffer, OPS["slice"], (starts, (size, *t.shape), (1,) * (t.rank + 1)), t.with_shape((size, *t.shape)))
+
+            begin, after = (self.length, 0) if self.loop.reverse else (0, 1)
+            old, new = window(1 - after, self.length), window(after, self.length)
+            news = [v for x, v in self.w.stacks if x is c and v.index not in r.fixed and v.index not in lying]
+            for v, at in [*[(v, old) for v in olds], *[(v, new) for v in news]]:
+                lying.add(v.index)
+                r.arr[v.index] = at
+                r.buffers[v.index] = slot
+            self.shifted[k] = (r.b.reshaped(window(begin, 1), t.shape), self._row(new, t))
+        return lying
+
+    def _along(self, k: int, c: Value, own: bool) -> None:
+        """A carry that walks along its stack. See `_shift`."""
+        start, row = self.shifted[k]
+        o = self.v.operands[k]
+        self.r.emit("copy", (self.r.narrow(o, o.shape),), (start,), self.v)
+        carry = self._register("follow", k, start)
+        carry.new = row
+        if own and c.index not in self.sub.fixed:
+            self.sub.fixed[c.index] = row
+        else:
+            self.late.append((c, row))
 
     def _overwrites(self, a: Value, c: Value) -> bool:
         """Whether nothing reads the old carry once the new one is being made."""
@@ -297,11 +370,11 @@ class _LoopPlan:
         carry = Carry("place", at, at)
         self.loop.carries.append(carry)
 
-    def _register(self, mode: str, k: int) -> Carry:
+    def _register(self, mode: str, k: int, start: int = -1) -> Carry:
         a = self.body.inputs[k]
         current = self.b.array("carry", a.type, self.depth, name="")
         self.sub.arr[a.index] = current
-        carry = Carry("follow" if mode == "follow" else "rotate", current, self._start(k))
+        carry = Carry("follow" if mode == "follow" else "rotate", current, self._start(k) if start < 0 else start)
         final = self.w.finals.get(k)
         if final is not None:
             carry.final = self.r.claim(final)
@@ -370,7 +443,7 @@ def _cond(r: Region, v: Value, p: int) -> None:
         for value, place in copies:
             sub.emit("copy", (sub.narrow(value, value.shape),), (place,), v)
         r.b.blocks.pop()
-        sub.drop(sub.slot.values())
+        sub.end()
     r.b.blocks[r.depth].append(Step("branch", (), (), v, v.op, inner=branch))
 
 

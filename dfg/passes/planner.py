@@ -16,7 +16,7 @@ import dfg.passes.loops
 import dfg.passes.lowering  # noqa: F401 - both fill LOWERINGS
 from dfg.diagnostics import UserError, error
 from dfg.diagnostics.codes import nearest
-from dfg.dims import Dim, names
+from dfg.dims import Binder, Dim, DimLike, Facts, named, names
 from dfg.ir import Graph, Value
 from dfg.ops.leaf import input_op, param_op, state_op
 from dfg.passes.commit import Tail, tail_of
@@ -42,7 +42,7 @@ def compile_plan(
     paused = gc.isenabled()
     gc.disable()
     try:
-        return _plan(graph, chosen, updates, hints or {}, _initial_plans(graph, hints or {}))
+        return _plan(graph, chosen, updates, hints or {}, _initial_plans(graph, hints or {}), whole=True)
     finally:
         if paused:
             gc.enable()
@@ -63,7 +63,8 @@ def _initial_plans(graph: Graph, hints: Mapping[str, int]) -> list[Plan]:
     return plans
 
 
-def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value], hints: Mapping[str, int], initials: Sequence[Plan]) -> Plan:
+def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value], hints: Mapping[str, int], initials: Sequence[Plan],
+          whole: bool = False) -> Plan:
     b = Builder(hints)
     roots = [*chosen.values(), *updates.values()]
     live = graph.live(roots)
@@ -85,6 +86,7 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
         if name not in kept:
             v = leaves[name]
             kept[name] = (v, b.array("param" if v.op is param_op else "state", v.type, STATIC, name=name))
+    r.border = len(split.rest)
     r.analyse(roots)
     fields: list[Field] = []
     copies: list[tuple[Value, int]] = []
@@ -114,6 +116,11 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
     used: set[str] = {n for d in dims for n in names(d)}
     # What speaks of a size that nothing here has was needed by a value that this plan does not compute.
     needs = [need for need in graph.needs.values() if names(need.left) | names(need.right) <= used]
+    spare = {v.attrs[0]: v for v in graph.values if whole and v.op is input_op and v.attrs[0] not in inputs}
+    bound = [v.shape for v, _ in (*inputs.values(), *kept.values())]
+    for name in size_givers(used, bound, {n: v.shape for n, v in spare.items()}, graph.facts):
+        v = spare.pop(name)
+        inputs[name] = (v, b.array("input", v.type, CALL, name=name))
     return Plan(
         graph,
         b.arrays,
@@ -121,7 +128,7 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
         commit,
         b.slots.finish(),
         b.slots.extents,
-        [field_of(n, v, a) for n, (v, a) in inputs.items()],
+        [field_of(n, v, a) for n, (v, a) in sorted(inputs.items(), key=lambda item: item[1][0].index)],
         {n: field_of(n, v, a) for n, (v, a) in kept.items()},
         fields,
         tuple(sorted(used)),
@@ -132,7 +139,37 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
         initials,
         bool(updates),
         declared,
+        {n: Field(n, v.type, -1, graph.spans.get(v.index)) for n, v in spare.items() if any(names(d) & used for d in v.shape)},
     )
+
+
+def size_givers(used: set[str], bound: Sequence[Sequence[DimLike]], spare: Mapping[str, Sequence[DimLike]], facts: Facts) -> list[str]:
+    """The inputs that no step reads and that a run still needs: sizes come from them that the shapes in `bound` do not give.
+
+    >>> size_givers({"n"}, [], {"x": (named("n"),), "y": (named("n"),)}, Facts([]))
+    ['x']
+    """
+    rest = unbound(used, bound, facts)
+    chosen: list[str] = []
+    for name, shape in spare.items():
+        if rest and rest & {n for d in shape for n in names(d) if d == named(n)}:
+            chosen.append(name)
+            rest = unbound(used, [*bound, *[spare[n] for n in chosen]], facts)
+    if rest:
+        # Not by one bare axis: from all of them, leave out those without which as much is known.
+        chosen = list(spare)
+        rest = unbound(used, [*bound, *spare.values()], facts)
+        for name in reversed(list(spare)):
+            fewer = [n for n in chosen if n != name]
+            if unbound(used, [*bound, *[spare[n] for n in fewer]], facts) == rest:
+                chosen = fewer
+    return chosen
+
+
+def unbound(used: set[str], shapes: Sequence[Sequence[DimLike]], facts: Facts) -> set[str]:
+    """The sizes that arrays of these shapes leave open."""
+    rest = used - {n for shape in shapes for d in shape for n in names(d) if d == named(n)}
+    return rest - set(Binder([(str(k), tuple(shape)) for k, shape in enumerate(shapes)], facts).names) if rest else rest
 
 
 def _dims(attrs: Any) -> Iterable[Dim]:

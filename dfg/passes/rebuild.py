@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dfg.dims import Dim
 from dfg.ir import Graph, Origin, Roots, Rules, Value
 
 Handler = Callable[[Graph, Value, tuple[Value, ...]], Value]
@@ -12,16 +13,17 @@ Handler = Callable[[Graph, Value, tuple[Value, ...]], Value]
 
 
 def rebuild(
-    graph: Graph, rules: Rules | None = None, handlers: Mapping[Any, Handler] | None = None, settled: bool = False
+    graph: Graph,
+    rules: Rules | None = None,
+    handlers: Mapping[Any, Handler] | None = None,
+    settled: bool = False,
+    mapping: dict[int, Value] | None = None,
 ) -> tuple[Graph, dict[int, Value]]:
     """The part of a graph that its roots need, emitted again under `rules`; ops in `handlers` are replaced by what these give. Returns
     the new graph and where each old value went. `settled`: the graph was made under the same rules, so that a value whose operands are
-    copied as they are needs none."""
+    copied as they are needs none. `mapping`: a dict that handlers read, which is filled."""
     fresh = graph.like(rules)
-    # A state that is only written, and a parameter that nothing reads, are still declared.
-    kept = {*graph.roots.initials, *graph.roots.updates}
-    leaves = [v for v in graph.values if v.op.leaf and v.op.name in ("param", "state") and v.attrs[0] in kept] if kept else []
-    mapping = copy_values(fresh, graph.live([*graph.roots.values(), *leaves]), handlers or {}, settled)
+    mapping = copy_values(fresh, graph.live([*graph.roots.values(), *declared(graph)]), handlers or {}, settled, mapping)
     fresh.roots = Roots(
         {k: mapping[v.index] for k, v in graph.roots.outputs.items()},
         {k: mapping[v.index] for k, v in graph.roots.updates.items()},
@@ -43,9 +45,21 @@ def rebuild(
     return fresh, mapping
 
 
-def copy_values(fresh: Graph, values: Sequence[Value], handlers: Mapping[Any, Handler], settled: bool = False) -> dict[int, Value]:
+def declared(graph: Graph) -> list[Value]:
+    """Leaves that stay though nothing may read them: a state that is only written, a parameter with a value, an input whose shape tells sizes."""
+    kept = {*graph.roots.initials, *graph.roots.updates}
+    return [
+        v for v in graph.values
+        if v.op.leaf and (v.attrs[0] in kept if v.op.name in ("param", "state") else v.op.name == "input" and any(isinstance(d, Dim) for d in v.shape))
+    ]
+
+
+def copy_values(
+    fresh: Graph, values: Sequence[Value], handlers: Mapping[Any, Handler], settled: bool = False, mapping: dict[int, Value] | None = None
+) -> dict[int, Value]:
     """Emit values of another graph in a new one, in order, with their side tables; where each went. See `rebuild`."""
-    mapping: dict[int, Value] = {}
+    if mapping is None:
+        mapping = {}
     if not values:
         return mapping
     source = values[0].graph

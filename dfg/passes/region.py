@@ -18,12 +18,13 @@ from dfg.ops.leaf import part, trace
 from dfg.ops.loop import scan
 from dfg.passes.layout import Strides, can_view, dense_strides, view_strides
 from dfg.passes.slots import Slots
-from dfg.plan import STATIC, Array, Step
+from dfg.plan import STATIC, Array, Loop, Step
 from dfg.types import F64, TensorType
 
 BROADCAST: Final = OPS["broadcast"]
 SUM: Final = OPS["sum"]
 RESHAPE: Final = OPS["reshape"]
+CONCAT: Final = OPS["concat"]
 PERMUTE: Final = OPS["permute"]
 FAR: Final = 1 << 60
 """The position of uses after the last step."""
@@ -40,12 +41,15 @@ class Builder:
         self.arrays: list[Array] = []
         self.slots = Slots(hints)
         self.blocks: list[list[Step]] = [[]]
+        self.loops: dict[int, Loop] = {}
+        """The loop that is open at each depth."""
         self.workspaces: dict[DimLike, None] = {}
         self.relied: set[int] = set()
         self._slot_arrays: dict[tuple[int, TensorType], int] = {}
         self._quick_arrays: dict[tuple[int, int], int] = {}
         self._views: dict[tuple[Any, ...], int] = {}
         self._constants: dict[Any, int] = {}
+        self._rows: dict[tuple[int, int], int] = {}
 
     def array(self, kind: Any, t: TensorType, scope: int, **more: Any) -> int:
         index = len(self.arrays)
@@ -90,11 +94,23 @@ class Builder:
                 self.rely(base)
         key = (base, op, attrs)
         found = self._views.get(key)
+        if found is None and a.kind == "row" and (along := _along(op, attrs, self.arrays[a.operands[0]].type.shape[0])) is not None:
+            # A row of a view of the stack is made once where a view of a row is made at every step.
+            stack = self.arrays[a.operands[0]].type
+            found = self._views[key] = self.row(self.view(a.operands[0], op, along, t.with_shape((stack.shape[0], *t.shape)), rely), t, self.loops[a.scope])
         if found is None:
             found = self._views[key] = self.array("view", t, a.scope, op=op, operands=(base,), attrs=attrs)
             if a.scope != STATIC:
                 self.blocks[a.scope].append(Step("view", (base,), (found,), None, op, attrs))
         return found
+
+    def row(self, stack: int, t: TensorType, loop: Loop) -> int:
+        """The row of a stack at a loop's step."""
+        row = self._rows.get((stack, id(loop)))
+        if row is None:
+            row = self._rows[stack, id(loop)] = self.array("row", t, loop.depth, operands=(stack,))
+            loop.rows.append(row)
+        return row
 
     def reshaped(self, base: int, shape: tuple[DimLike, ...]) -> int:
         t = self.arrays[base].type
@@ -137,6 +153,12 @@ class Region:
         self.folded: dict[int, tuple[Value, Value]] = {}
         """Sums that are taken of two tensors' products directly, without the tensor of products."""
         self.skipped: set[int] = set()
+        self.buffers: dict[int, int] = {}
+        """Slots that several roots lie in: each is given back when the last of them dies."""
+        self.border = 0
+        """What stands before this position in the order is computed at another time than what stands after it."""
+        self.pieces: dict[int, tuple[Value, tuple[DimLike, ...]]] = {}
+        """Values that are computed where a `concat` of them has them: that concat, and where in it they begin."""
         self.repeated: set[int] = set()
         """Tensors whose elements are all one number that depends on sizes and constants: kept as that number."""
         self.checked: set[tuple[int, DimLike]] = set()
@@ -199,6 +221,27 @@ class Region:
             last[root[v.index]] = FAR
         if sums:
             self._fold(sums, [*ends, *needed])
+        joins = [(p, v) for p, v in enumerate(self.order) if v.op is CONCAT]
+        if joins:
+            self._join(joins, [*ends, *needed])
+
+    def _join(self, joins: Sequence[tuple[int, Value]], ends: Iterable[Value]) -> None:
+        """Find elementwise values that only a `concat` reads: they are computed in their part of it."""
+        uses: dict[int, int] = {}
+        for v in itertools.chain(*[w.operands for w in self.order], ends):
+            uses[v.index] = uses.get(v.index, 0) + 1
+        for p, v in joins:
+            at: DimLike = 0
+            for o in v.operands:
+                begin = tuple([at if k == v.attrs[0] else 0 for k in range(v.rank)])
+                at = at + o.shape[v.attrs[0]]
+                i = o.index
+                if (
+                    uses[i] == 1 and o.op.elementwise and o.op not in LOWERINGS and self.root.get(i) == i and i in self.birth
+                    and i not in self.static and i not in self.arr and i not in self.fixed and (self.birth[i] < self.border) == (p < self.border)
+                ):  # fmt: skip
+                    self.pieces[i] = (v, begin)
+                    self.birth[v.index] = min(self.birth[v.index], self.birth[i])
 
     def _repeats(self, v: Value) -> bool:
         """Whether an elementwise op's operands repeat numbers that are static."""
@@ -376,6 +419,10 @@ class Region:
         slot = self.b.slots.take(t)
         return slot, self.b.slot_array(slot, t)
 
+    def end(self) -> None:
+        """Give back what the values of this region still hold."""
+        self.drop([*self.slot.values(), *set(self.buffers.values())])
+
     def drop(self, slots: Iterable[int]) -> None:
         for s in slots:
             self.b.slots.release(s)
@@ -386,14 +433,17 @@ class Region:
         """Make the steps of the values from one position to another."""
         dying = self._dying
         order, root, arr, slot, fixed, last, strides = self.order, self.root, self.arr, self.slot, self.fixed, self.last, self.strides
+        pieces, buffers = self.pieces, self.buffers
         static, slots, b, emit = self.static, self.b.slots, self.b, self.b.blocks[self.depth].append
         for p in range(start, len(order) if stop is None else stop):
             v = order[p]
             i = v.index
-            if root[i] == i and i not in arr and i not in static:
+            if root[i] == i and (i not in arr or v.op is CONCAT) and i not in static:
                 op = v.op
                 operands = v.operands
                 places = _PLACES.get(op)
+                if i in pieces:
+                    self._piece(v)
                 if places is None:
                     self._other(v, p)
                 elif i in self.skipped:
@@ -421,6 +471,9 @@ class Region:
             if p in dying:
                 for r in dying[p]:
                     freed = slot.pop(r, None)
+                    if freed is None and r in buffers:
+                        freed = buffers.pop(r)
+                        freed = None if freed in buffers.values() else freed
                     if freed is not None:
                         slots.release(freed)
 
@@ -431,6 +484,8 @@ class Region:
             return
         if v.index in self.folded:
             self._dot(v)
+        elif op is CONCAT and any([o.index in self.pieces for o in v.operands]):
+            self.concat(v)
         elif op in LOWERINGS:
             LOWERINGS[op](self, v, p)
         elif type(v.type) is not TensorType:
@@ -439,6 +494,25 @@ class Region:
             self._plain(v, p)
             if op.elementwise and op.into is not None and op.workspace is None:
                 _PLACES[op] = tuple(writable(op))
+
+    def _piece(self, v: Value) -> None:
+        """Let a value be computed in its part of a concat, which has a place from its first part on."""
+        whole, starts = self.pieces[v.index]
+        at = self.arr.get(whole.index)
+        if at is None:
+            at = self.claim(whole)
+        self.fixed[v.index] = self.b.view(at, OPS["slice"], (starts, v.shape, (1,) * v.rank), v.type)
+
+    def concat(self, v: Value) -> None:
+        """Join what was not computed in its place."""
+        out = self.arr[v.index] if v.index in self.arr else self.claim(v)
+        at: DimLike = 0
+        for o in v.operands:
+            if o.index not in self.pieces:
+                starts = tuple([at if k == v.attrs[0] else 0 for k in range(v.rank)])
+                source = self.narrow(o, o.shape)
+                self.emit("copy", (source,), (self.b.view(out, OPS["slice"], (starts, o.shape, (1,) * v.rank), o.type),), v)
+            at = at + o.shape[v.attrs[0]]
 
     def prepare(self) -> None:
         """To be called once, between the analysis with its corrections and `run`."""
@@ -483,6 +557,17 @@ class Region:
             outs[w.attrs[0]] = self.claim(w)
         self.workspace(v)
         self.emit("op", tuple([self.array(o) for o in v.operands]), tuple(outs), v, v.attrs, v.op)
+
+
+def _along(op: Any, attrs: tuple[Any, ...], length: DimLike) -> tuple[Any, ...] | None:
+    """The attributes with which a view of a row is the same view of a stack of rows."""
+    if op is RESHAPE:
+        return ((length, *attrs[0]),)
+    if op is PERMUTE:
+        return ((0, *[k + 1 for k in attrs[0]]),)
+    if op is OPS["slice"]:
+        return ((0, *attrs[0]), (length, *attrs[1]), (1, *attrs[2]))
+    return None
 
 
 def writable(op: Any) -> Sequence[int]:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from dfg.ir import Graph, Subgraph, Value, seal
 from dfg.ops.base import OPS, full
 from dfg.ops.branch import loop_parts
-from dfg.ops.contract import LETTERS, canonical, split_subs
-from dfg.ops.leaf import arg
-from dfg.passes.cotangent import Cot, Pullback, settle
+from dfg.ops.leaf import arg, project_inner, projection
+from dfg.passes.cotangent import Cot, Projection, Pullback, settle
+from dfg.passes.lifting import Lifting
 from dfg.types import BOOL, TensorType, TupleType
 
 
@@ -26,7 +26,6 @@ from dfg.types import BOOL, TensorType, TupleType
 class _Seed:
     """A cotangent that enters at every step: its stack in the outer graph, its slice in the body."""
 
-    body_index: int
     stack: Value
     pred_stack: Value | None
     value: Value
@@ -39,10 +38,10 @@ class ReverseLoop:
     def __init__(self, kinks: str) -> None:
         self.kinks = kinks
 
-    def cond(self, y: Value, cts: dict[tuple[str, int], Cot], need: Sequence[bool]) -> list[Cot | None]:
+    def cond(self, y: Value, cts: dict[Projection, Cot], need: Sequence[bool]) -> list[Cot | None]:
         return reverse_cond(self, y, cts, need)
 
-    def scan(self, y: Value, cts: dict[tuple[str, int], Cot], need: Sequence[bool]) -> list[Cot | None]:
+    def scan(self, y: Value, cts: dict[Projection, Cot], need: Sequence[bool]) -> list[Cot | None]:
         body, _, carries, *_ = loop_parts(y)
         active = _active(body, carries, need[: len(body.inputs)])
         preds = {
@@ -51,7 +50,7 @@ class ReverseLoop:
             if active[i] and (cts.get(("part", i)) is None or cts[("part", i)].pred is not None)
         }
         while True:
-            step = _Step(self, y, cts, active, preds)
+            step = ReverseStep(self, y, cts, active, preds)
             more = {i for i in step.needs_pred if i not in preds}
             if not more:
                 return step.finish()
@@ -98,6 +97,33 @@ class ForwardCopy:
         self.size = len(g)
         """Values from this index on belong to the reverse."""
 
+    def forward(self, v: Value) -> bool:
+        """Whether a value is one of the body, or a projection of one: what the body holds, or would hold if it were asked for."""
+        return v.index < self.size or (v.op.projects and v.operands[0].index < self.size)
+
+    def traced(self, y: Value, offset: int, f: Value) -> Value | None:
+        """The trace of a forward value, or None if it is computed again. See Note [Residuals are projections]."""
+        old = self.old.get(f.index)
+        if old is None:
+            source = self.old.get(f.operands[0].index) if f.op.projects else None
+            if source is None:
+                return None
+            path, index, what = projection(f)
+            return project_inner(y, (offset + source, *path), index, what)
+        if not f.operands or (f.op.view and not f.op.projects) or isinstance(f.type, TupleType):
+            return None
+        return OPS["trace"](y, index=offset + old)
+
+    def seed(self, key: Projection, offset: int) -> Value | None:
+        """The value here that a projection of the loop is the stack of; None if it is of another body."""
+        what, k = key
+        first = k[0][0] if what == "inner_trace" else k
+        value = self.mapping.get(first - offset)
+        if value is None or what != "inner_trace":
+            return value
+        (_, *path), index, last = k
+        return project_inner(value, path, index, last)
+
     def invariant(self, v: Value, first: int) -> bool:
         """Whether a value depends on captures (arguments from `first` on) and constants alone."""
         variable = {a.index for a in self.args[:first]}
@@ -106,8 +132,8 @@ class ForwardCopy:
     def needed(self, live: Sequence[Value], outputs: Sequence[Value], residual: Callable[[Value], Value | None]) -> dict[int, Value | None]:
         """The forward values that the reverse needs: each with its residual, or None if it is computed again."""
         needed: dict[int, Value | None] = {}
-        pending = [o for v in live if v.index >= self.size for o in v.operands if o.index < self.size]
-        pending += [o for o in outputs if o.index < self.size]
+        pending = [o for v in live if not self.forward(v) for o in v.operands if self.forward(o)]
+        pending += [o for o in outputs if self.forward(o)]
         while pending:
             f = pending.pop()
             if f.index not in needed:
@@ -118,10 +144,10 @@ class ForwardCopy:
         return needed
 
 
-class _Step:
+class ReverseStep:
     """One attempt at a reverse body, for a guess of which carries need a predicate."""
 
-    def __init__(self, loop: ReverseLoop, y: Value, cts: dict[tuple[str, int], Cot], active: list[bool], preds: set[int]) -> None:
+    def __init__(self, loop: ReverseLoop, y: Value, cts: dict[Projection, Cot], active: list[bool], preds: set[int]) -> None:
         self.y = y
         self.cts = cts
         self.active = active
@@ -131,7 +157,6 @@ class _Step:
         self.graph = self.copy.graph
         self.args = self.copy.args
         self.mapping = self.copy.mapping
-        self.forward = self.copy.size
         self._position = len(self.args)
         self._seed()
         floating = [k for k, on in enumerate(active) if on]
@@ -162,12 +187,13 @@ class _Step:
         for (kind, k), c in sorted(self.cts.items(), key=lambda item: item[0]):
             if kind == "part" and k < self.carries:
                 continue
-            index = self.body.outputs[k].index if kind == "part" else k
-            t = self.body.graph.values[index].type
+            target = self.mapping[self.body.outputs[k].index] if kind == "part" else self.copy.seed((kind, k), 0)
+            assert target is not None
+            t = target.type
             pred = None if c.pred is None else self._arg(t.with_dtype(BOOL))
-            seed = _Seed(index, settle(c), c.pred, self._arg(t), pred)
+            seed = _Seed(settle(c), c.pred, self._arg(t), pred)
             self.stacked.append(seed)
-            self.seeds.append((self.mapping[index], Cot(seed.value, pred)))
+            self.seeds.append((target, Cot(seed.value, pred)))
 
     # --- what the reverse body gives ------------------------------------------------------------------------------------------------
 
@@ -196,43 +222,43 @@ class _Step:
             self.outputs.append(full(g, False, t) if c is None else full(g, True, t) if c.pred is None else c.pred)
             given = self.cts.get(("part", i))
             starts.append(full(outer, False, t) if given is None else full(outer, True, t) if given.pred is None else given.pred)
-        captures = range(self.carries + self.xs, len(self.args))
         sums: dict[int, tuple[int, int | None]] = {}
-        lifted: dict[int, Value] = {}
-        stacks_wanted: list[Value] = []
-        for k in captures:
+        found = {k: c for k in range(self.carries + self.xs, len(self.args)) if (c := self.found.get(k)) is not None}
+        linear = {k: c.value for k, c in found.items() if c.pred is None}
+        lifting = Lifting(self, linear.values())
+        for k, c in found.items():
+            if c.pred is None:
+                continue
+            t = self.body.inputs[k].type
+            total, seen = self._arg(t), self._arg(t.with_dtype(BOOL))
+            at = len(carry_args)
+            carry_args += [total, seen]
+            self.outputs += [total + settle(c), seen | c.pred]
+            starts += [full(outer, 0, t), full(outer, False, seen.type)]
+            sums[k] = (at, at + 1)
+        added: dict[int, int] = {}
+        for leaf in lifting.carried:
+            total = self._arg(leaf.type)
+            added[leaf.index] = len(carry_args)
+            carry_args.append(total)
+            self.outputs.append(total + leaf)
+            starts.append(full(outer, 0, leaf.type))
+        count = len(carry_args)
+        slices: dict[int, tuple[Value, Value | None]] = {}
+        batched: dict[int, Value] = {}
+        for k in range(self.carries, self.carries + self.xs):
             c = self.found.get(k)
             if c is None:
                 continue
-            if c.pred is None and c.value.op.bilinear and self._per_step(c.value.operands[0]) and self._per_step(c.value.operands[1]):
-                lifted[k] = c.value
-                stacks_wanted += c.value.operands
+            if c.pred is None and lifting.batch(c.value):
+                batched[k] = c.value
                 continue
-            t = self.body.inputs[k].type
-            total = self._arg(t)
-            at = len(carry_args)
-            carry_args.append(total)
-            self.outputs.append(total + settle(c))
-            starts.append(full(outer, 0, t))
-            pred_at = None
+            slices[k] = (settle(c), c.pred)
+            self._yield(slices[k][0])
             if c.pred is not None:
-                seen = self._arg(t.with_dtype(BOOL))
-                pred_at = len(carry_args)
-                carry_args.append(seen)
-                self.outputs.append(seen | c.pred)
-                starts.append(full(outer, False, seen.type))
-            sums[k] = (at, pred_at)
-        count = len(carry_args)
-        slices: dict[int, tuple[Value, Value | None]] = {}
-        for k in range(self.carries, self.carries + self.xs):
-            c = self.found.get(k)
-            if c is not None:
-                slices[k] = (settle(c), c.pred)
-                self._yield(slices[k][0])
-                if c.pred is not None:
-                    self._yield(c.pred)
-        for v in stacks_wanted:
-            if v.index >= self.forward or self._residual(v) is None:
+                self._yield(c.pred)
+        for v in lifting.stacks.values():
+            if not self.copy.forward(v) or self.residual(v) is None:
                 self._yield(v)
         results = self._emit(carry_args, starts, count)
         final: list[Cot | None] = [None] * len(y.operands)
@@ -240,11 +266,14 @@ class _Step:
             pred = results[where_pred[i]] if i in where_pred else None
             final[i] = Cot(results[at], pred)
         for k, (value, pred) in slices.items():
-            final[k] = Cot(self._stack(value, results, count), None if pred is None else self._stack(pred, results, count))
+            final[k] = Cot(self.stack(value, results, count), None if pred is None else self.stack(pred, results, count))
         for k, (at, pred_at) in sums.items():
             final[k] = Cot(results[at], None if pred_at is None else results[pred_at])
-        for k, product in lifted.items():
-            final[k] = Cot(self._lift(product, results, count))
+        for k, product in batched.items():
+            final[k] = Cot(lifting.product(product, results, count, True))
+        totals = lifting.totals({i: results[at] for i, at in added.items()}, results, count)
+        for k, value in linear.items():
+            final[k] = Cot(totals[value.index])
         return final
 
     def _used_preds(self) -> list[int]:
@@ -274,16 +303,16 @@ class _Step:
             self.yields[v.index] = len(self.outputs)
             self.outputs.append(v)
 
-    def _per_step(self, v: Value) -> bool:
+    def per_step(self, v: Value) -> bool:
         """Whether a value of the body can be stacked with profit: it varies from step to step."""
-        return v.index >= self.forward or not self._invariant(v)
+        return not self.copy.forward(v) or not self._invariant(v)
 
     def _invariant(self, v: Value) -> bool:
         return self.copy.invariant(v, self.carries + self.xs)
 
     # --- residuals ------------------------------------------------------------------------------------------------------------------
 
-    def _residual(self, f: Value) -> Value | None:
+    def residual(self, f: Value) -> Value | None:
         """The stack of a forward value in the outer graph, or None if it is computed again."""
         y = self.y
         k = self.copy.place.get(f.index)
@@ -291,18 +320,19 @@ class _Step:
             if k < self.carries:
                 return OPS["trace"](y, index=self.body.inputs[k].index)
             return y.operands[k] if k < self.carries + self.xs else None
-        old = self.copy.old.get(f.index)
-        if old is None or not f.operands or f.op.view or isinstance(f.type, TupleType) or self._invariant(f):
+        if self._invariant(f):
             return None
-        for k, o in enumerate(self.body.outputs[self.carries :]):
-            if o.index == old:
-                return OPS["part"](y, index=self.carries + k)
-        return OPS["trace"](y, index=old)
+        stack = self.copy.traced(y, 0, f)
+        if stack is not None and stack.op is OPS["trace"]:
+            for n, o in enumerate(self.body.outputs[self.carries :]):
+                if o.index == stack.attrs[0]:
+                    return OPS["part"](y, index=self.carries + n)
+        return stack
 
     def _emit(self, carry_args: list[Value], starts: list[Value], count: int) -> list[Value]:
         g, y = self.graph, self.y
         live = g.live(self.outputs)
-        needed = self.copy.needed(live, self.outputs, self._residual)
+        needed = self.copy.needed(live, self.outputs, self.residual)
         captured = {a.index: y.operands[k] for k, a in enumerate(self.args) if k >= self.carries + self.xs}
         inner = Graph(g.facts, g.rules)
         new: dict[int, Value] = {}
@@ -335,7 +365,7 @@ class _Step:
                 take(g.values[index], captured[index])
         again = {i for i, stack in needed.items() if stack is None}
         for v in live:
-            if v.index in new or (v.index < self.forward and v.index not in again):
+            if v.index in new or (self.copy.forward(v) and v.index not in again):
                 continue
             made = inner.emit(v.op, tuple([new[o.index] for o in v.operands]), v.attrs)
             inner.copy_tables(v, made)
@@ -347,22 +377,15 @@ class _Step:
         loop = y.graph.emit(op, tuple(operands), (sealed, self.length, count, xs, not self.reverse))
         return [y.graph.emit(OPS["part"], (loop,), (k,)) for k in range(len(self.outputs))]
 
-    def _stack(self, v: Value, results: list[Value], count: int) -> Value:
+    def stack(self, v: Value, results: list[Value], count: int) -> Value:
         if v.index in self.yields:
             return results[self.yields[v.index]]
-        stack = self._residual(v)
+        stack = self.residual(v)
         assert stack is not None
         return stack
 
-    def _lift(self, product: Value, results: list[Value], count: int) -> Value:
-        """One contraction over steps and what each step summed."""
-        a, b, result = split_subs(product.attrs[0])
-        t = next(c for c in LETTERS if c not in product.attrs[0])
-        x, z = (self._stack(o, results, count) for o in product.operands)
-        return OPS["contract"](x, z, subs=canonical(f"{t}{a},{t}{b}->{result}"))
 
-
-def reverse_cond(driver: ReverseLoop, y: Value, cts: dict[tuple[str, int], Cot], need: Sequence[bool]) -> list[Cot | None]:
+def reverse_cond(driver: ReverseLoop, y: Value, cts: dict[Projection, Cot], need: Sequence[bool]) -> list[Cot | None]:
     """Reverse mode through `cond`: a `cond` whose bodies pull back through the bodies, over traces of what the chosen one computed."""
     outer = y.graph
     p, *captures = y.operands
@@ -397,7 +420,7 @@ class _Side:
     """One body of a `cond`, backwards."""
 
     def __init__(
-        self, driver: ReverseLoop, y: Value, body: Subgraph, offset: int, cts: dict[tuple[str, int], Cot], need: Sequence[bool]
+        self, driver: ReverseLoop, y: Value, body: Subgraph, offset: int, cts: dict[Projection, Cot], need: Sequence[bool]
     ) -> None:
         self.y, self.body, self.offset = y, body, offset
         self.copy = ForwardCopy(y, body)
@@ -407,10 +430,9 @@ class _Side:
         """Arguments for cotangents and predicates, with what they stand for in the outer graph."""
         seeds: list[tuple[Value, Cot]] = []
         for (kind, k), c in sorted(cts.items(), key=lambda item: item[0]):
-            index = body.outputs[k].index if kind == "part" else k - offset
-            if not 0 <= index < len(body.graph):
-                continue
-            seeds.append((self.copy.mapping[index], Cot(self._enter(settle(c)), None if c.pred is None else self._enter(c.pred))))
+            target = self.copy.mapping[body.outputs[k].index] if kind == "part" else self.copy.seed((kind, k), offset)
+            if target is not None:
+                seeds.append((target, Cot(self._enter(settle(c)), None if c.pred is None else self._enter(c.pred))))
         floating = [k for k, on in enumerate(need) if on and body.inputs[k].type.dtype.floating]
         found = Pullback(g, driver.kinks, driver).run(seeds, [self.copy.args[k] for k in floating])
         self.found: dict[int, Cot | None] = dict(zip(floating, found, strict=True))
@@ -424,10 +446,7 @@ class _Side:
         k = self.copy.place.get(f.index)
         if k is not None:
             return self.y.operands[k + 1]
-        old = self.copy.old.get(f.index)
-        if old is None or not f.operands or f.op.view or isinstance(f.type, TupleType):  # an inner loop is run again for what its reverse needs of it
-            return None
-        return OPS["trace"](self.y, index=self.offset + old)
+        return self.copy.traced(self.y, self.offset, f)
 
     def take(self) -> list[Value]:
         """What the reverse body captures, as values of the outer graph."""
@@ -444,7 +463,7 @@ class _Side:
         by_outside = {v.index: a for v, a in zip(inputs, args, strict=True)}
         new = {i: by_outside[outside.index] for i, outside in self.inside.items()}
         for v in self.live:
-            if v.index in new or (v.index < self.copy.size and self.needed.get(v.index, v) is not None):
+            if v.index in new or (self.copy.forward(v) and self.needed.get(v.index, v) is not None):
                 continue
             made = inner.emit(v.op, tuple([new[o.index] for o in v.operands]), v.attrs)
             inner.copy_tables(v, made)

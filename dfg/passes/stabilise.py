@@ -14,9 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dfg.ir import Graph, Rule, Rules, Subgraph, Value, seal
+from dfg.ir import Graph, Rule, Rules, Subgraph, Value
 from dfg.ops.base import OPS, const_scalar
-from dfg.passes.rebuild import copy_values, rebuild
+from dfg.ops.taylor import program
+from dfg.passes.nested import Places, change_bodies, copied
+from dfg.passes.rebuild import Handler, copy_values, rebuild
 
 STABLE: Final = Rules()
 """The rules of each op."""
@@ -33,15 +35,9 @@ class Stabilise:
     def run(self, graph: Graph) -> Graph:
         if not STABLE.always or self.kinks != "dfg" or not _any_rule(graph):
             return graph
-        changed: list[bool] = []
-
-        def in_bodies(g: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
-            made = _body(g, v, operands)
-            changed.append(made.attrs != v.attrs)
-            return made
-
-        fresh, _ = rebuild(graph, STABLE, {op: in_bodies for op in OPS.values() if any(a.kind == "body" for a in op.attrs)})
-        return fresh if fresh.fired or any(changed) else graph
+        inside = _InBodies()
+        fresh, _ = rebuild(graph, STABLE, inside.handlers)
+        return fresh if fresh.fired or inside.changed else graph
 
 
 def _any_rule(graph: Graph) -> bool:
@@ -56,16 +52,28 @@ def _any_rule(graph: Graph) -> bool:
     return False
 
 
-def _body(g: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
-    attrs = tuple(_stable_subgraph(a) if isinstance(a, Subgraph) else a for a in v.attrs)
-    return g.emit(v.op, operands, attrs)
+class _InBodies:
+    """Handlers that stabilise the bodies of loops and branches, and number traces anew where these changed."""
 
+    def __init__(self) -> None:
+        self.places = Places()
+        self.changed = False
+        self.handlers: dict[Any, Handler] = {op: self._loop for op in OPS.values() if any(a.kind == "body" for a in op.attrs)}
+        self.handlers[OPS["trace"]] = self.places.trace
 
-def _stable_subgraph(body: Subgraph) -> Subgraph:
-    inner = body.graph.like(STABLE)
-    mapping = copy_values(inner, body.graph.values, {op: _body for op in OPS.values() if any(a.kind == "body" for a in op.attrs)})
-    sealed, _ = seal(inner, [mapping[i.index] for i in body.inputs], [mapping[o.index] for o in body.outputs])
-    return sealed
+    def _loop(self, g: Graph, v: Value, operands: tuple[Value, ...]) -> Value:
+        return change_bodies(g, v, operands, self._body, self.places)
+
+    def _body(self, body: Subgraph) -> tuple[Subgraph, dict[int, Value] | None]:
+        if not _any_rule(body.graph):
+            return body, None
+        inside = _InBodies()
+        inner = body.graph.like(STABLE)
+        mapping = copy_values(inner, body.graph.values, inside.handlers)
+        if not inner.fired and not inside.changed:
+            return body, None
+        self.changed = True
+        return copied(body, inner, mapping), mapping
 
 
 def stable(name: str, of: Sequence[str] = ()) -> Callable[[Rule], Rule]:
@@ -290,3 +298,97 @@ def logistic(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> V
     if const_scalar(a) == 1:
         return OPS["sigmoid"](x.operands[0] if _is(x, "negative") else -x)
     return OPS["sigmoid"](x) if a is rest else None
+
+
+# --- functions of symmetric matrices ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Scaled:
+    """Eigenvectors as columns (or, turned, as rows), each times a function of the eigenvalues."""
+
+    source: Value
+    factors: tuple[Value, ...]
+    turned: bool
+
+
+def _scaled(v: Value) -> _Scaled | None:
+    turns = 0
+    found: list[tuple[Value, bool, int]] = []  # a factor, whether it runs along the last axis there, how often it is transposed above
+    r = v.rank
+    if r < 2:
+        return None
+    while not (_is(v, "part") and _is(v.operands[0], "eigh")):
+        if _is(v, "permute") and v.attrs[0] == (*range(r - 2), r - 1, r - 2):
+            turns += 1
+            v = v.operands[0]
+            continue
+        step = _scaled_by_product(v) if _is(v, "multiply") else _scaled_by_contraction(v) if _is(v, "contract") else None
+        if step is None or step[1].rank != r:
+            return None
+        found.append((step[0], step[2], turns))
+        v = step[1]
+    if v.attrs[0] != 1 or any(last != ((turns - above) % 2 == 0) for _, last, above in found):
+        return None
+    return _Scaled(v.operands[0], tuple(f for f, _, _ in found), turns % 2 == 1)
+
+
+def _scaled_by_product(v: Value) -> tuple[Value, Value, bool] | None:
+    """The scale of the last axis or the one before, the rest, and whether it is the last."""
+    r = v.rank
+    for k in (0, 1):
+        b = v.operands[k]
+        if _is(b, "broadcast") and b.attrs[1] in ((*range(r - 1),), (*range(r - 2), r - 1)) and b.operands[0].rank == r - 1:
+            return b.operands[0], v.operands[1 - k], b.attrs[1][-1] == r - 1
+    return None
+
+
+def _scaled_by_contraction(v: Value) -> tuple[Value, Value, bool] | None:
+    """The same of V[.., i, j] f[.., j], as einsum writes it, and of V @ diag(f)."""
+    a, b = v.operands
+    inputs, result = v.attrs[0].split("->")
+    first, second = inputs.split(",")
+    for (x, lx), (y, ly) in (((a, first), (b, second)), ((b, second), (a, first))):
+        if lx == result and len(ly) == len(lx) - 1 and ly[:-1] == lx[:-2] and ly[-1] in lx[-2:]:
+            return y, x, ly[-1] == lx[-1]
+        d = _diagonal(y)
+        if d is None or len(result) != 2:
+            continue
+        if x is a and lx[0] == result[0] and ly == lx[1] + result[1]:
+            return d, x, True
+        if x is b and lx[1] == result[1] and ly == result[0] + lx[0]:
+            return d, x, False
+    return None
+
+
+def _diagonal(v: Value) -> Value | None:
+    """f where a value is diag(f)."""
+    if not _is(v, "scatter") or v.rank != 2 or len(v.operands) != 4 or v.attrs[:2] != ((0, 1), 0):
+        return None
+    zeros, f, i, j = v.operands
+    return f if const_scalar(zeros) == 0 and i is j and _is(i, "iota") and f.rank == 1 else None
+
+
+@stable("contract", of=("eigh",))
+def function_of_matrix(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """v diag(f(w)) v^T with w, v = eigh(x) is a function of x, whose derivatives exist also where eigenvalues are equal."""
+    inputs, result = attrs[0].split("->")
+    first, second = inputs.split(",")
+    r = len(result)
+    if r < 2 or len(first) != r or len(second) != r:
+        return None
+    made = [_scaled(o) for o in operands]
+    if made[0] is None or made[1] is None or made[0].source is not made[1].source or not (made[0].factors or made[1].factors):
+        return None
+    # The rows of each, in the order of the letters; eigenvalues are summed over.
+    rows = [letters[:-2] + (letters[-1] if m.turned else letters[-2]) for letters, m in zip((first, second), made, strict=True) if m is not None]
+    summed = [letters[-2] if m.turned else letters[-1] for letters, m in zip((first, second), made, strict=True) if m is not None]
+    if summed[0] != summed[1] or rows[0][:-1] != rows[1][:-1] or sorted(result) != sorted(rows[0] + rows[1][-1]) or result[:-2] != rows[0][:-1]:
+        return None
+    source = made[0].source
+    w = OPS["part"](source, index=0)
+    texts = [program(f, w) for f in (*made[0].factors, *made[1].factors)]
+    if any(t is None for t in texts):
+        return None
+    whole = " ".join([str(texts[0]), *[f"{t} multiply" for t in texts[1:]]])
+    return OPS["spectral"](source.operands[0], f=whole)

@@ -80,6 +80,8 @@ def step(inner: Scope, nexts: Sequence[Value], yielded: Sequence[Value], carried
             texts.append(None)
             continue
         t = typed(inner, y)
+        if t.text in carried and y.index in inner.others:
+            t = atom(inner.others[y.index], y.dtype, y.shape)
         if t.level is not Level.ATOM or t.text in carried:
             name = inner.fresh()
             inner.line(f"{name} = {t.text}")

@@ -183,7 +183,7 @@ def draw(w: Writer, v: Value) -> Term:
 
 def seed_item(w: Writer, o: Value) -> str:
     """One item of a seed; a scalar is written as it is."""
-    inner = o.operands[0] if o.op.name == "reshape" and o.shape == (1,) and not o.operands[0].shape and w.is_plain(o) else o
+    inner = o.operands[0] if o.op.name in ("reshape", "broadcast") and o.shape == (1,) and not o.operands[0].shape and w.is_plain(o) else o
     return typed(w, inner).text
 
 

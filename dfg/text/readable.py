@@ -107,8 +107,11 @@ def _graphs(graph: Graph) -> list[Graph]:
 def _used_sizes(graph: Graph) -> set[str]:
     """The names of sizes that types and attributes mention."""
     found: set[str] = set()
+    needed = {v.index for v in graph.live(graph.roots.values())}
     for g in _graphs(graph):
         for v in g.values:
+            if g is graph and v.op.name == "input" and v.index not in needed:
+                continue
             if isinstance(v.type, TensorType):
                 for d in v.type.shape:
                     found |= dim_names(d)
@@ -199,7 +202,9 @@ class Program:
     def run(self) -> str:
         graph = self.graph
         roots = graph.roots
-        own = {v.attrs[0]: v for v in graph.values if _declared(v)}
+        # Passes keep inputs for the sizes in their types; one that tells nothing more than others is not declared again.
+        needed = {v.index for v in graph.live(roots.values())} if self.source is not graph else range(len(graph))
+        own = {v.attrs[0]: v for v in graph.values if _declared(v) and (v.op.name != "input" or v.index in needed)}
         leaves = self.declared(own)
         for d in leaves:
             for size in d.type.shape:

@@ -39,6 +39,8 @@ class Scope:
         self.terms: dict[int, Term] = {}
         self.bound: dict[int, str] = {}
         """The names of values that have one."""
+        self.others: dict[int, str] = {}
+        """A further name of the program for a value, where one is bound."""
         self.taken: set[str] = set(taken)
         self.lines: list[str] = []
         self.indent = "  " * depth
@@ -131,6 +133,7 @@ class Scope:
                     self.may_bind(name, v)):
                 self.taken.add(name)
                 self.program.bound.add(name)
+                self.others[v.index] = name
                 self.line(f"{name} = {self.bound[v.index]}")
 
     def line(self, text: str) -> None:

@@ -40,6 +40,11 @@ class Case:
 
         return f
 
+    def constant(self, x: Any) -> Value:
+        """A number or an array of numbers as a constant of the dtype that its kind has by default."""
+        made = x if isinstance(x, Literal) else Literal.of(x)
+        return self.cx.literal(made, self.cx.default(made.kind))
+
     def first(self, *names: str) -> Callable[..., Any]:
         """The first of several names that there is."""
         return getattr(self, next((n for n in names if n in FUNCTIONS), names[0]))
@@ -78,8 +83,22 @@ def over(axis: Any, x: Value) -> Any:
     return tuple(axis) if isinstance(axis, list) else axis
 
 
-def one(axis: int, x: Value) -> int:
-    return axis if x.rank else 0
+def number(x: Any) -> Any:
+    """A number, bools too, where an operand may stand."""
+    return Literal.of(x) if isinstance(x, bool | np.bool_ | int | float | np.number) else x
+
+
+def plain(x: Any) -> Any:
+    """A list of one number as the number."""
+    return x[0] if isinstance(x, list | tuple) and len(x) == 1 else x
+
+
+def lifted(c: Case, f: Callable[..., Any], *xs: Any) -> Any:
+    """A function of tensors with an axis, of scalars: each as a vector of one element."""
+    if any(x.rank for x in xs if isinstance(x, Value)):
+        return f(*xs)
+    made = f(*(c.reshape(x, [1]) for x in xs))
+    return tuple(c.reshape(m, []) for m in made) if isinstance(made, tuple) else c.reshape(made, [])
 
 
 # --- elementwise -----------------------------------------------------------------------------------------------------------------------
@@ -147,8 +166,9 @@ def glu(c: Case, x: Value, axis: int = -1) -> Value:
 
 
 @op("where")
-def where(c: Case, cond: Value, x: Value, y: Value) -> Value:
-    return c.where(cond if cond.dtype is BOOL else c.astype(cond, BOOL), x, y)
+def where(c: Case, cond: Any, x: Any, y: Any) -> Value:
+    held = cond if isinstance(cond, Value) else c.constant(cond)
+    return c.where(held if held.dtype is BOOL else c.astype(held, BOOL), number(x), number(y))
 
 
 @op("masked_fill")
@@ -182,7 +202,7 @@ def spread(c: Case, x: Value, axis: Any = None, keepdims: bool = False, correcti
 
 @op("vector_norm")
 def vector_norm(c: Case, x: Value, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Value:
-    return c.vector_norm(x, axis=over(axis, x), keepdims=keepdims, ord=ord)
+    return c.vector_norm(x, axis=() if axis == [] else over(axis, x), keepdims=keepdims, ord=ord)  # an empty list: each element alone
 
 
 @op("matrix_norm")
@@ -486,11 +506,15 @@ def items_of(c: Case, index: Sequence[Any], arrays: dict[int, Value]) -> list[An
             items.append(item)
         elif isinstance(item, np.ndarray) and item.dtype == bool:
             items += [c.cx.literal(Literal.of(k), from_numpy(k.dtype)) for k in np.nonzero(item)]
+        elif isinstance(item, bool | np.bool_):
+            if not item:
+                raise NotImplementedError("an index that is false")
+            items.append(NEWAXIS)
         elif isinstance(item, np.ndarray):
-            items.append(arrays[id(item)])
+            items.append(arrays[id(item)] if id(item) in arrays else c.constant(item))
         elif isinstance(item, list):
-            made = np.asarray(item, dtype=np.int64)
-            items.append(c.cx.literal(Literal.of(made), from_numpy(made.dtype)))
+            made = np.asarray(item) if item else np.asarray(item, dtype=np.int64)
+            items += items_of(c, [made], arrays)
         else:
             items.append(int(item))
     return items
@@ -579,7 +603,7 @@ def index_add(c: Case, x: Value, axis: int, index: Value, src: Value, alpha: Any
 
 def convolution(name: str) -> None:
     def f(c: Case, x: Value, w: Value, b: Value | None = None, **kw: Any) -> Value:
-        return getattr(c, name)(x, w, b, **kw)
+        return getattr(c, name)(x, w, b, **{k: plain(v) for k, v in kw.items()})
 
     TABLE[name] = f
 
@@ -590,7 +614,7 @@ for _name in ("conv1d", "conv2d", "conv_transpose2d"):
 
 @op("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "im2col")
 def pooling(c: Case, x: Value, *, name: str, **kw: Any) -> Value:
-    return getattr(c, name)(x, **kw)
+    return getattr(c, name)(x, **{k: plain(v) for k, v in kw.items() if not (k == "stride" and not v)})
 
 
 @op("softmax", "log_softmax")
@@ -614,16 +638,18 @@ def sdpa(c: Case, q: Value, k: Value, v: Value, mask: Any = None, is_causal: boo
 
 @op("normalize")
 def normalize(c: Case, x: Value, p: Any = 2.0, axis: Any = 1, eps: float = 1e-12) -> Value:
-    return c.normalize(x, p, axis=axis, eps=eps)
+    return lifted(c, lambda x: c.normalize(x, p, axis=axis if isinstance(axis, int) else tuple(axis), eps=eps), x)
 
 
 @op("cosine_similarity")
 def cosine_similarity(c: Case, x: Value, y: Value, axis: int = 1, eps: float = 1e-8) -> Value:
-    return c.cosine_similarity(x, y, axis=axis, eps=eps)
+    return lifted(c, lambda x, y: c.cosine_similarity(x, y, axis=axis, eps=eps), x, y)
 
 
 # --- running -------------------------------------------------------------------------------------------------------------------------------
 
+STATIC = {"repeat": ("repeats",), "tile": ("reps",), "roll": ("shift",)}
+"""Inputs that a graph has to know: the result's shape comes from them."""
 POSITIONAL = ("x", "y", "z", "w")
 NAMED_BY_TABLE = {
     "logical_and", "logical_or", "logical_xor", "sum", "mean", "max", "min", "any", "all", "nansum", "prod", "logsumexp", "argmax", "argmin", "var", "std",
@@ -653,7 +679,7 @@ def run(
         d = from_numpy(made.dtype)
         assert d is not None
         label = name.replace(".", "_")
-        feeds[label] = made
+        feeds[label] = made if like is None else made.astype(like.dtype.np)
         declared = TensorType(d, tuple(size(n) for n in made.shape)) if like is None else like.type
         leaves[name] = c.graph.emit(OPS["input"], (), (label, declared))
         return leaves[name]
@@ -663,17 +689,21 @@ def run(
     for name, x in inputs.items():
         if isinstance(x, list):
             given[name] = [leaf(f"{name}.{k}", y) for k, y in enumerate(x)]
-        elif np.asarray(x).dtype == bool and op in ("getitem", "setitem"):
-            continue
+        elif op in ("getitem", "setitem") and name[0] == "i":
+            if np.asarray(x).dtype != bool:
+                arrays[id(x)] = leaf(name, x)
+        elif name in STATIC.get(op, ()):
+            attrs = {**attrs, name: np.asarray(x).tolist()}
         else:
             given[name] = leaf(name, x)
-            arrays[id(x)] = given[name]
     extra: dict[str, Any] = {"name": op} if op in NAMED_BY_TABLE else {"arrays": arrays} if op in ("getitem", "setitem") else {}
     args = []
     f = TABLE[op]
     if f.__name__ == "<lambda>":
-        args = [given.pop(n) for n in POSITIONAL if n in given]
-        given = {k: v for k, v in given.items() if v is not None}
+        both = {**attrs, **given}
+        args = [number(both[n]) for n in POSITIONAL if n in both]
+        attrs = {k: v for k, v in attrs.items() if k not in POSITIONAL}
+        given = {k: v for k, v in given.items() if v is not None and k not in POSITIONAL}
         if "xs" in given:
             args = [given.pop("xs")]
         if "b" in given:
@@ -681,13 +711,16 @@ def run(
         if "index" in given:
             args.append(given.pop("index"))
     made = f(c, *args, **given, **{k: v for k, v in attrs.items() if k not in given}, **extra)
-    outs = list(made) if isinstance(made, tuple | list) else [made]
+    outs = [o if isinstance(o, Value) else c.constant(o) for o in (made if isinstance(made, tuple | list) else [made])]
     wanted: dict[str, Value] = {f"out{i}": o for i, o in enumerate(outs)}
     targets = [leaves[n] for n in wrt]
     grads: list[Value] = []
-    if cots is not None and targets:
+    if cots and targets:
         parts = [emit_vjp(outs[i], leaf(f"cot{i}", ct, outs[i]), targets) for i, ct in cots.items()]
         grads = [sum_of(c, column) for column in zip(*parts, strict=True)]
+        wanted |= {f"grad{n}": v for n, v in enumerate(grads)}
+    if cots is not None and targets and not grads:
+        grads = [c.zeros_like(t) for t in targets]
         wanted |= {f"grad{n}": v for n, v in enumerate(grads)}
     if hv is not None and targets:
         rows = [emit_vjp(grads[n], leaf(f"v{n}", hv[name], grads[n]), targets) for n, name in enumerate(wrt)]

@@ -219,3 +219,28 @@ def test_too_many_values_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dfg.frontend.lowering.calls.MAX_CALLS", 3000)
     doubling = "".join(f"def f{k}(x) = f{k - 1}(2 * x) + f{k - 1}(3 * x)\n" for k in range(1, 40))
     assert first_wrong(f"def f0(x) = x\n{doubling}input x : f64\noutput y = f39(x)\n").code == "too-large"
+
+
+@pytest.mark.parametrize(("text", "code", "primary", "label", "words"), [
+    ("s = scan a in x carry s = (a = 0.0, b = 1.0) { s = (a = s.a + a) }", "carry-type", "s", "s = (a", "a record of `a`, `b` and becomes a record of `a`"),
+    ("s = for i in 0..2 carry s = (a = 0.0, b = (c = 1.0)) { s = (a = 0.0, b = (d = 1.0)) }", "carry-type", "s", "s = (a", "record of `a`, `b.d`"),
+    ("r = if v[0] > 0 { (a = v, b = v) } else { (a = v, c = v) }", "branch-mismatch", "v[0] > 0", "(a = v, b", "`a`, `c`"),
+    ("s = for a in x carry s = 0.0 { s = s + a }", "bad-argument", "x", None, "scan x_t in x"),
+    ("s = scan a in x carry s = 0.0 {\n  t = a\n  s = s + t\n}\noutput y = t", "unknown-name", "t", "t", "known only there"),
+    ("def f(a) {\n  middle = a\n  middle\n}\noutput y = f(x) + middle", "unknown-name", "middle", "middle", "known only there"),
+    ("m = x > 0\nl = sum(x * m)\noutput g = grad(l, m)", "integer-target", "m", "m", "no derivative"),
+    ("l = sum(x)\noutput g = grad(l, n)", "integer-target", "n", None, "is a size"),
+    ("param w = (a = 1.0, b = 2)\nl = w.a * w.b\ng = grad(l, w)", "integer-target", "w", "w", "floating-point number"),
+    ("param w = (a = 1.0, b = 2)\nl = w.a * w.b\ng = grad(l, params)", "integer-target", "params", "w", "`w.b` is i64"),
+    ("l = sum(x)\noutput g = l.grad", "unknown-field", "grad", None, "`grad(l, w)`"),
+    ("output y = vmap(x)", "unknown-op", "vmap", None, "scan x_t"),
+    ("def f(a) {\n  pass\n}\noutput y = f(x)", "unknown-name", "pass", None, "ends with the value"),
+])  # fmt: skip
+def test_the_reason_and_the_way_out_are_told(text: str, code: str, primary: str, label: str | None, words: str) -> None:
+    """One error, at its place, with the other place that it speaks of, and the words that help."""
+    found = wrong("input x : f64[n]\ninput v : f64[3]\n" + text + "\n")
+    (d,) = [d for d in found if d.severity == "error"]
+    assert d.code == code
+    assert d.span is not None and d.span.text == primary
+    assert label is None or any(x.span.text.startswith(label) for x in d.labels)
+    assert words in " ".join([d.message, d.help or "", *[x.text for x in d.labels]])

@@ -14,7 +14,7 @@ from dfg.ops.base import OPS, NoGradient, Op, RuleContext
 from dfg.tools.proof import cases_of, check_gradients, prove
 
 # Ops without samples of their own are proved by what uses them.
-UNSAMPLED = {"cond", "while", "counted_scan", "custom", "input", "param", "state", "arg", "constant", "part", "trace", "vjp", "jvp", "jacobian", "scan"}
+UNSAMPLED = {"cond", "while", "counted_scan", "custom", "input", "param", "state", "arg", "constant", "part", "trace", "inner_trace", "vjp", "jvp", "jacobian", "scan"}
 
 
 def test_every_op_has_samples_or_a_reason() -> None:

@@ -378,3 +378,15 @@ def test_a_function_that_does_something_else_is_not_taken_for_the_op() -> None:
         assert readable(g).endswith('primitive("tanh", [x])\n')
     finally:
         FUNCTIONS["tanh"] = kept
+
+
+@pytest.mark.parametrize("source", [
+    "input x : f64[n]\na, b, c = scan v in x carry a = 0.0 {\n  old = a\n  yield a\n  a = a + v\n  yield a\n}\noutput a, b, c\n",
+    "input x : f64[n]\n_, b, c = scan v in x carry p = 1.0, q = 2.0 {\n  yield p, q\n  p, q = q, p + v\n}\noutput b, c\n".replace("_, b", "_, _, b"),
+    "input x : f64[n]\nb = if x[0] > 0 { scan v in x carry s = 0.0 { s = s + v } } else { x[1] }\noutput b\n",
+    "input x : f64[n]\nb, _ = while b < 9 max 5 carry b = x[0], k = 0 {\n  b = b + k\n  k = k + 1\n}\noutput b\n",
+])  # fmt: skip
+def test_printing_what_was_printed_changes_nothing(source: str) -> None:
+    """Names that the printer had to bind are names of the program when it is printed again."""
+    text = printed(printed(source))
+    assert printed(text) == text

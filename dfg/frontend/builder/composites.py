@@ -133,14 +133,14 @@ def _thing(x: Any, cx: Surface, of: Callable[[Handle], Value]) -> Any:
 
 def _lowered(name: str, text: str, things: Sequence[Any], cx: Surface, args: Sequence[Any], place: Place | None) -> Any:
     from dfg.frontend import syntax as s
-    from dfg.frontend.lowering import control, derivatives, expressions
+    from dfg.frontend.lowering import control, derivatives, expressions, unrolled
     from dfg.frontend.lowering.engine import Failed, Lowering, Region
     from dfg.frontend.lowering.modules import StdLoader
     from dfg.frontend.lowering.scopes import Binding, Scope, scan_scopes
     from dfg.frontend.lowering.things import Known, TupleThing
     from dfg.frontend.parser import parse
 
-    assert control and derivatives and expressions  # importing them fills the tables of evaluators
+    assert control and derivatives and expressions and unrolled  # importing them fills the tables of evaluators
     sink = Sink()
     source = Source(f"<{name}>", text)
     tree = parse(source, sink)

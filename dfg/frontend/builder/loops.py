@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from dfg.diagnostics import Label, UserError, error
-from dfg.dims import DimLike
+from dfg.dims import DimLike, suggest_fact
 from dfg.frontend.builder.bodies import Body, fitted_to, operands, shared
 from dfg.frontend.builder.convert import DEFAULT_FLOAT
 from dfg.frontend.builder.emit import build, origin, surface
@@ -206,7 +206,7 @@ def _check_steps(cx: Surface, elements: Sequence[Value], count: DimLike, carries
                 "shape-mismatch" if same is False else "dim-unproved",
                 f"`scan` makes {count} steps, and this has {x.shape[0]}",
                 [(carries + k, f"axis 0 is {x.shape[0]}"), (carries, f"axis 0 is {elements[0].shape[0]}")],
-                dim_fact=None if same is False else f"dim {count} == {x.shape[0]}",
+                dim_fact=None if same is False else suggest_fact(count, x.shape[0]),
             )
 
 

@@ -6,8 +6,10 @@ standard thus builds a program: `xp = x.__array_namespace__(); xp.sum(xp.exp(x),
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import Any, Final
@@ -87,6 +89,7 @@ def isdtype(dtype: Any, kind: Any) -> bool:
 
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     """Conversion to a dtype."""
+    on_device(device)
     return surface("astype", [x, dtype])
 
 
@@ -113,13 +116,13 @@ def can_cast(from_: Any, to: Any, /) -> bool:
 
 class _Info:
     def device(self) -> str:
-        return "dfg"
+        return DEVICE
 
     def capabilities(self) -> dict[str, Any]:
         return {"boolean indexing": False, "data-dependent shapes": False, "max dimensions": 32}
 
     def default_device(self) -> str:
-        return "dfg"
+        return DEVICE
 
     def default_dtypes(self, *, device: Any = None) -> dict[str, DType]:
         names = NUMPY_NAMES
@@ -129,7 +132,7 @@ class _Info:
         return {n: d for n, d in NUMPY_NAMES.items() if kind is None or isdtype(d, kind)}
 
     def devices(self) -> list[str]:
-        return ["dfg"]
+        return [DEVICE]
 
 
 def _linalg_diagonal(x: Any, /, *, offset: int = 0) -> Any:
@@ -147,14 +150,90 @@ def _reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
     return surface("reshape", [x, shape])
 
 
-def _without_device(name: str) -> Any:
+DEVICE: Final = "dfg"
+"""The one device of tensors: where they will be is the backend's business."""
+
+
+def _with_device(name: str) -> Any:
+    """A function of creation with the standard's keyword `device`."""
     made = function(name)
 
     def f(*args: Any, device: Any = None, **kwargs: Any) -> Any:
+        on_device(device)
         return made(*args, **kwargs)
 
-    f.__name__, f.__doc__ = name, made.__doc__
+    keyword = inspect.Parameter("device", inspect.Parameter.KEYWORD_ONLY, default=None)
+    f.__name__, f.__qualname__, f.__doc__ = name, name, made.__doc__
+    own = inspect.signature(made)
+    f.__signature__ = own.replace(parameters=[*own.parameters.values(), keyword])  # type: ignore[attr-defined]
     return f
+
+
+def on_device(device: Any) -> None:
+    """There is one device; any other is an error."""
+    if device is not None and device != DEVICE:
+        raise UserError(
+            error("bad-argument", f"there is no device {device!r}", here(), help=f'tensors of a program have the one device "{DEVICE}": a program is moved when it is compiled')
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FloatInfo:
+    """The limits of a floating dtype."""
+
+    bits: int
+    eps: float
+    max: float
+    min: float
+    smallest_normal: float
+    dtype: DType
+
+
+@dataclass(frozen=True, slots=True)
+class IntInfo:
+    """The limits of an integer dtype."""
+
+    bits: int
+    max: int
+    min: int
+    dtype: DType
+
+
+def finfo(type: Any, /) -> FloatInfo:
+    """The limits of a floating dtype, or of a tensor's."""
+    d = type.value.dtype if isinstance(type, Handle) else dtype_of(type, here())
+    if not d.floating:
+        raise UserError(error("wrong-dtype", f"`finfo` is of a floating dtype, not {d}", here(), help="`iinfo` is of integers"))
+    i = np.finfo(d.np)
+    return FloatInfo(d.bits, float(i.eps), float(i.max), float(i.min), float(i.smallest_normal), d)
+
+
+def iinfo(type: Any, /) -> IntInfo:
+    """The limits of an integer dtype, or of a tensor's."""
+    d = type.value.dtype if isinstance(type, Handle) else dtype_of(type, here())
+    if d.kind != "int":
+        raise UserError(error("wrong-dtype", f"`iinfo` is of an integer dtype, not {d}", here(), help="`finfo` is of floating dtypes"))
+    i = np.iinfo(d.np)
+    return IntInfo(d.bits, int(i.max), int(i.min), d)
+
+
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Any:
+    """An array of any library as a constant of the program; a tensor as it is."""
+    on_device(device)
+    return asarray(x)
+
+
+def broadcast_shapes(*shapes: Any) -> tuple[Any, ...]:
+    """The shape that tensors of these shapes stretch to."""
+    made: list[Any] = []
+    for shape in shapes:
+        sizes = list(shape) if isinstance(shape, tuple | list) else [shape]
+        made = [1] * (len(sizes) - len(made)) + made
+        for k, d in enumerate(sizes, len(made) - len(sizes)):
+            if made[k] != d and 1 not in (made[k], d):
+                raise UserError(error("shape-mismatch", f"shapes do not go together: {made[k]} and {d}", here()))
+            made[k] = d if made[k] == 1 else made[k]
+    return tuple(made)
 
 
 @cache
@@ -172,14 +251,16 @@ def _module() -> Namespace:
         "astype": astype,
         "result_type": result_type,
         "can_cast": can_cast,
-        "broadcast_arrays": lambda *arrays: _broadcast_arrays(arrays),
-        "finfo": lambda d: np.finfo((d.value.dtype if isinstance(d, Handle) else dtype_of(d, here())).np),
-        "iinfo": lambda d: np.iinfo((d.value.dtype if isinstance(d, Handle) else dtype_of(d, here())).np),
+        "broadcast_arrays": _broadcast_arrays,
+        "broadcast_shapes": broadcast_shapes,
+        "finfo": finfo,
+        "iinfo": iinfo,
+        "from_dlpack": from_dlpack,
         "reshape": _reshape,
-        "empty": _without_device("zeros"),
-        "empty_like": _without_device("zeros_like"),
+        "empty": _with_device("zeros"),
+        "empty_like": _with_device("zeros_like"),
         **{
-            n: _without_device(n)
+            n: _with_device(n)
             for n in ("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "arange", "eye", "linspace")
             if n in FUNCTIONS
         },
@@ -193,16 +274,9 @@ def _module() -> Namespace:
     return xp
 
 
-def _broadcast_arrays(arrays: Any) -> list[Any]:
-    shapes = [a.shape for a in arrays]
-    rank = max(map(len, shapes), default=0)
-    shape: list[Any] = [1] * rank
-    for s in shapes:
-        for k, d in enumerate(s):
-            at = rank - len(s) + k
-            if d != 1:
-                shape[at] = d
-    return [surface("broadcast_to", [a, tuple(shape)]) for a in arrays]
+def _broadcast_arrays(*arrays: Any) -> list[Any]:
+    """The tensors stretched to their common shape."""
+    return list(surface("broadcast_arrays", arrays))
 
 
 def namespace(version: str | None = None) -> Namespace:

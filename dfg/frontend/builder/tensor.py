@@ -72,6 +72,9 @@ class Tensor(Handle):
 
     def to_device(self, device: str, /, *, stream: Any = None) -> Tensor:
         """The tensor itself: a program is moved to a device when it is compiled."""
+        from dfg.frontend.builder.namespace import on_device
+
+        on_device(device)
         return self
 
     @property

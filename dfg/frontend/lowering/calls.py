@@ -35,6 +35,7 @@ from dfg.frontend.lowering.things import (
 )
 from dfg.ir import Value
 from dfg.ops.surface import FUNCTIONS, Literal, role
+from dfg.source import Span
 from dfg.types import DTYPES, DType
 
 Form = Callable[[Lowering, s.Call, Scope], Gen]
@@ -201,6 +202,7 @@ def builtin(lo: Lowering, node: s.Call, name: str, given: Sequence[Given], scope
         else:
             nodes_ = [g.node for _, g in rows]
             return apply(lo, name, [g.thing for _, g in rows], nodes_, node.func.span, node, scope)
+    check_sizes_listed(lo, name, parameters, given)
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     operands: list[tuple[s.Node | None, Thing]] = []
@@ -228,6 +230,33 @@ def builtin(lo: Lowering, node: s.Call, name: str, given: Sequence[Given], scope
         if odd is None:
             raise
         lo.fail("bad-argument", f"`{name}` takes numbers here, and this is {describe(odd.thing)}", odd.node)
+
+
+def check_sizes_listed(lo: Lowering, name: str, parameters: Sequence[inspect.Parameter], given: Sequence[Given]) -> None:
+    """Refuse `zeros(2, 3)` and `ones((2, 3))`: sizes and axes are one argument, a list."""
+    at = next((k for k, p in enumerate(parameters) if role(p) in ("shape", "axes")), None)
+    if at is None:
+        return
+    word = "sizes" if role(parameters[at]) == "shape" else "axes"
+    for g in given[at : at + 1]:
+        if isinstance(g.thing, TupleThing):
+            edits = ((Span(g.node.source, g.node.start, g.node.start + 1), "["), (Span(g.node.source, g.node.stop - 1, g.node.stop), "]"))
+            plain = g.node.span.text.startswith("(") and g.node.span.text.endswith(")")
+            lo.fail("wrong-type", f"the {word} of `{name}` are a list, and this is a tuple", g.node, help=f"`{name}(…, [a, b])`" if at else f"`{name}([a, b])`",
+                    fix=Fix("write a list", edits) if plain else None)
+    several = given[at:]
+    follows = role(parameters[at + 1]) if at + 1 < len(parameters) else None
+    if len(several) > 1 and follows in (None, "dtype", "flag", "word") and all(g.keyword is None and is_whole(g.thing) for g in several):
+        first, last = several[0].node.span, several[-1].node.span
+        edits = ((Span(first.source, first.start, first.start), "["), (Span(last.source, last.stop, last.stop), "]"))
+        lo.fail("surplus-argument", f"the {word} of `{name}` are one argument, a list", first.to(last), fix=Fix("write a list", edits))
+
+
+def is_whole(thing: Thing) -> bool:
+    """A whole number that is known while compiling, or a size."""
+    if isinstance(thing, Literal):
+        return thing.kind == "int"
+    return isinstance(thing, Known) and isinstance(thing.value, int | Dim) and not isinstance(thing.value, bool)
 
 
 def check_keyword(lo: Lowering, name: str, g: Given, by_name: dict[str, inspect.Parameter]) -> inspect.Parameter:

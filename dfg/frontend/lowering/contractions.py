@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dfg.diagnostics import Label
-from dfg.dims import Dim, DimLike, dim_max, dim_min
+from dfg.dims import Dim, DimLike, dim_max, dim_min, suggest_fact
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.calls import convert
 from dfg.frontend.lowering.engine import Gen, Lowering
@@ -188,7 +188,7 @@ def bare_range(lo: Lowering, x: IndexVar) -> None:
         first, where = x.bare[0]
         same = lo.graph.equal_sizes(first, n)
         if same is not True:
-            fact = None if same is False else f"dim {first} == {n}"
+            fact = None if same is False else suggest_fact(first, n)
             lo.fail(
                 "shape-mismatch" if fact is None else "dim-unproved",
                 f"the index `{x.node.text}` goes along axes of size {first} and {n}",

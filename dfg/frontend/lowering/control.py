@@ -1,4 +1,4 @@
-"""Loops and branches: `scan`, `while`, `for`, `if`, and `[f(i) for i in 0..n]`.
+"""Loops and branches: `scan`, `while` and `if`. What is unrolled stands in `unrolled.py`.
 
 A body is lowered in a region of its own; what it uses of the outside becomes an operand. A carry has the type that the body gives it: the body is
 traced with the type of the start, and again with the joined type, until nothing changes; a start that is a literal has no dtype yet, so its first
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from dfg.diagnostics import Fix, Label
-from dfg.dims import Dim, DimLike
+from dfg.dims import Dim, DimLike, suggest_fact
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.blocks import check_storable, run_block
 from dfg.frontend.lowering.bodies import emit_cond, emit_scan, emit_while
-from dfg.frontend.lowering.engine import MAX_CALLS, Failed, Gen, Lowering, Region, evaluates
+from dfg.frontend.lowering.engine import Failed, Gen, Lowering, Region, evaluates
 from dfg.frontend.lowering.scopes import Scope
-from dfg.frontend.lowering.statics import join_array, plain_static
+from dfg.frontend.lowering.statics import plain_static
 from dfg.frontend.lowering.things import (
     Known,
     ListThing,
@@ -121,7 +121,7 @@ def elements(lo: Lowering, node: s.Scan, scope: Scope) -> Gen:
             same = lo.graph.equal_sizes(length, v.shape[0])
             if same is not True:
                 assert first is not None
-                fact = None if same is False else f"dim {length} == {v.shape[0]}"
+                fact = None if same is False else suggest_fact(length, v.shape[0])
                 lo.fail(
                     "shape-mismatch" if fact is None else "dim-unproved",
                     f"`scan` goes through {length} and {v.shape[0]} elements together",
@@ -432,7 +432,7 @@ def branches(lo: Lowering, node: s.If, decided: Value, sides: list[tuple[Region,
     """Both sides brought to one type, and the choice between them."""
     items = [list(r.items) if isinstance(r, TupleThing) else [r] for _, r in sides]
     if len(items[0]) != len(items[1]) or isinstance(sides[0][1], TupleThing) != isinstance(sides[1][1], TupleThing):
-        lo.fail("branch-mismatch", f"one branch gives {len(items[0])} values, the other {len(items[1])}", node.test)
+        lo.fail("branch-mismatch", f"one branch gives {counted(items[0])}, the other {counted(items[1])}", node.test, help="both branches give as many values, of the same types")
     nodes = [block.statements[-1] if isinstance(block, s.Block) and block.statements else block for block in (node.then, node.otherwise)]
     outputs: list[list[Value]] = [[], []]
     outer = lo.region
@@ -479,118 +479,9 @@ def branches(lo: Lowering, node: s.If, decided: Value, sides: list[tuple[Region,
     return TupleThing(tuple(things)) if isinstance(sides[0][1], TupleThing) else things[0]
 
 
+def counted(items: Sequence[Thing]) -> str:
+    return f"{len(items)} value{'s' * (len(items) != 1)}"
+
+
 def branch_labels(nodes: Sequence[s.Node], things: Sequence[Thing]) -> list[Label]:
     return [Label(n.span, f"this is {describe(t)}") for n, t in zip(nodes, things, strict=True)]
-
-
-# --- unrolled ------------------------------------------------------------------------------------------------------------------------
-
-
-def bounds(lo: Lowering, node: s.Range, scope: Scope) -> Gen:
-    """The numbers that an unrolled loop goes through."""
-    if node.upper is None:
-        inner = " ".join(node.lower.span.text.split())
-        lo.fail("bad-argument", "a range has two ends", node, help=f"write `0..{inner}`", fix=Fix(f"write `0..{inner}`", ((node.span, f"0..{inner}"),)))
-    ends = []
-    for part in (node.lower, node.upper):
-        thing = yield part, scope
-        plain = plain_static(lo, thing, part, "the end of a range", scope)
-        if isinstance(plain, bool) or not isinstance(plain, int):
-            if isinstance(plain, float | str) or plain is None or isinstance(plain, bool | list):
-                lo.fail("bad-argument", f"the end of a range is a whole number, not {describe(thing)}", part)
-            lo.fail(
-                "not-static",
-                f"a loop that is unrolled has a known number of steps, and this is the size {plain}",
-                part,
-                help=f"a loop over a size is a `scan`: `scan i in arange({plain})`",
-            )
-        ends.append(plain)
-    lo.calls += max(0, ends[1] - ends[0])
-    if lo.calls > MAX_CALLS:
-        lo.too_many_calls(node)
-    return range(ends[0], ends[1])
-
-
-@evaluates(s.For)
-def for_(lo: Lowering, node: s.For, scope: Scope) -> Gen:
-    steps = yield bounds(lo, node.range, scope)
-    starts: list[Start] = yield read_carries(lo, node.carries, scope)
-    current = [start.thing for start in starts]
-    rows: list[list[Thing]] = []
-    for i in steps:
-        inner = Scope(scope, lo.infos[id(node)])
-        if node.name.text != "_":
-            lo.bind(inner, node.name, Literal("int", i), "index", register=False)
-        for start, thing in zip(starts, current, strict=True):
-            lo.bind(inner, start.node.name, thing, "carry", register=False)
-        inner.carries = frozenset(start.node.name.text for start in starts)
-        inner.yields = []
-        yield run_block(lo, node.body, inner)
-        for start in starts:
-            if start.node.name.text not in inner.stepped:
-                lo.fail(
-                    "carry-unbound",
-                    f"the carry `{start.node.name.text}` is not bound for the next step",
-                    start.node.name,
-                    help=f"bind it once in the body: `{start.node.name.text} = …`",
-                )
-        after = [inner.names[start.node.name.text].thing for start in starts]
-        for start, old, new in zip(starts, current, after, strict=True):
-            same_carry(lo, start, old, new, inner, first=not rows)
-        current = after
-        rows.append(inner.yields)
-        lo.check_limit(node)
-    stacks = []
-    for k in range(len(rows[0]) if rows else 0):
-        column = [row[k] for row in rows]
-        stacks.append(join_array(lo, column, ListThing(tuple(column)), node))
-    if not current and not stacks:
-        lo.fail("missing-result", "this loop gives nothing", node)
-    return results([*current, *stacks])
-
-
-def same_carry(lo: Lowering, start: Start, old: Thing, new: Thing, scope: Scope, first: bool) -> None:
-    """Refuse a carry that changes from step to step; the start itself may stretch to what the first step gives."""
-    name = start.node.name.text
-    binding = scope.names[name]
-    where = binding.span if binding.span is not None else start.node.span
-    if structure(old) != structure(new):
-        lo.fail(
-            "carry-type", f"the carry `{name}` begins as {describe(old)} and becomes {describe(new)}", where, [Label(start.node.span, "it begins here")]
-        )
-    table = dict(leaves(new))
-    for path, leaf in leaves(old):
-        a, b = leaf, table[path]
-        if not (is_tensor(a) and is_tensor(b)):
-            continue
-        lead = len(b.shape) - len(a.shape)
-        fits = stretches(lo, tuple(a.shape), tuple(b.shape)) if first and not start.fixed else lead == 0 and stretches(lo, tuple(b.shape), tuple(a.shape))
-        if not fits:
-            lo.fail(
-                "carry-type",
-                f"the carry `{name}` is {describe(a)} before a step and {describe(b)} after it",
-                where,
-                [Label(start.node.span, f"it begins as {describe(start.thing)}")],
-                help="a carry has one type in every step; a list of results is yielded: `yield x`",
-            )
-
-
-@evaluates(s.Build)
-def build(lo: Lowering, node: s.Build, scope: Scope) -> Gen:
-    steps = yield bounds(lo, node.range, scope)
-    items: list[Thing] = []
-    for i in steps:
-        inner = Scope(scope, lo.infos[id(node)])
-        lo.bind(inner, node.name, Literal("int", i), "index", register=False)
-        items.append((yield node.element, inner))
-        lo.check_limit(node)
-    if not items:
-        lo.fail("bad-argument", "this stacks nothing: the range is empty", node.range)
-    for item in items:
-        if not (is_tensor(item) or isinstance(item, Record)):
-            lo.fail("wrong-type", f"tensors and records are stacked, not {describe(item)}", node.element)
-    if any(isinstance(item, Record) for item in items):
-        return join_array(lo, items, ListThing(tuple(items)), node.element)
-    return ListThing(tuple(items), (node.element,) * len(items))
-
-

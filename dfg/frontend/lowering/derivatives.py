@@ -102,15 +102,22 @@ def check_target(lo: Lowering, node: s.Node, path: tuple[str, ...], leaf: Thing,
         while isinstance(root, s.Attribute):
             root = root.base
         binding = scope.lookup(root.text) if isinstance(root, s.Name) else None
+        if binding is None and path:
+            binding = lo.scope.lookup(path[0])  # of `params`
+            shown = ".".join(path)
         if binding is not None and binding.span is not None:
-            labels.append(Label(binding.span, f"`{binding.name}` is {describe(leaf)}"))
+            labels.append(Label(binding.span, f"`{shown}` is {describe(leaf)}"))
             fix = dtype_fix(lo, binding.name, binding.span)
+        what = binding.what if binding is not None else "value"
         lo.fail(
             "integer-target",
             f"cannot differentiate by `{shown}`, which is {describe(leaf)}: only floating-point values vary smoothly",
             node,
             labels,
-            help=f"declare `{shown}` as {lo.default_float}",
+            help=f"declare `{shown}` as {lo.default_float}" if fix is not None
+            else "begin it with a floating-point number, such as `1.0`" if what in ("param", "state")
+            else f"`{shown}` is a size" if what == "dim"
+            else "a comparison, a count or an index has no derivative",
             fix=fix,
         )
     if not isinstance(leaf, Value):
@@ -142,7 +149,7 @@ def read_loss(lo: Lowering, node: s.Expr, scope: Scope, title: str) -> Gen:
     thing = yield node, scope
     if not is_tensor(thing):
         what = describe(thing)
-        help = f"call it first: `{title}(f(x), x)`" if what == "a function" else "`total(r)` sums the leaves of a record" if what == "a record" else None
+        help = f"call it first: `{title}(f(x), x)`" if what == "a function" else "`total(r)` sums the leaves of a record" if isinstance(thing, Record) else None
         lo.fail("wrong-type", f"`{title}` differentiates a value, and this is {what}", node, help=help)
     return thing if isinstance(thing, Value) else lo.value(thing, node)
 

@@ -345,6 +345,8 @@ class Lowering:
             label = self.origin(node, thing, words, scope)
             if label is not None and label not in labels and not (words == "this one" and label.span == primary):
                 labels.append(label)
+        if not labels and primary is at and e.code in ("wrong-dtype", "rank-mismatch", "shape-mismatch"):
+            labels = [label for node, thing in operands[:3] if (label := self.origin(node, thing, "this is", scope)) is not None]
         if shapes and whole is not None and e.message.startswith("cannot broadcast"):
             labels.insert(0, Label(whole.span, "these two axes are aligned, and neither is 1"))
         if e.code == "literal-overflow" and not e.marks:
@@ -494,13 +496,21 @@ class Lowering:
             return
         labels = [Label(old.span, f"`{name.text}` is bound here")] if old.span is not None else []
         kind = "a dim" if old.what == "dim" else "bound"
+        # Which of the two a later line means nobody knows.
+        scope.names[name.text] = Binding(old.name, POISON, old.span, old.what, old.order)
         self.fail(
             "duplicate-name",
             f"`{name.text}` is {kind} already" if old.what == "dim" else f"`{name.text}` is bound twice",
             name,
             labels,
-            help="a name is bound once in a scope: give this value another name",
+            help=f"a size that is known while compiling is a constant: `const {name.text} = 3`" if old.what == "dim" and self.above(name, old)
+            else "a name is bound once in a scope: give this value another name",
         )
+
+    @staticmethod
+    def above(name: s.Name, old: Binding) -> bool:
+        """Whether a value's name stands above its use as a size, so that the value was meant."""
+        return old.span is not None and old.span.source is name.source and name.start < old.span.start
 
     def register(self, name: str, thing: Thing) -> None:
         """Let the graph know what a name stands for."""

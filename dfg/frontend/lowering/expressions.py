@@ -46,7 +46,7 @@ BINARY: Final = {
 }
 COMPARE: Final = {"<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal", "==": "equal", "!=": "not_equal"}
 LIBRARIES: Final = frozenset(["np", "numpy", "torch", "math", "jnp", "jax", "tf", "F", "nn", "scipy", "cupy", "cp"])
-SLIPS: Final = {
+SLIPS: Final[dict[str, str]] = {
     "len": "the length of an axis is `x.shape[0]`",
     "range": "count with `for i in 0..n`, `[f(i) for i in 0..n]`, or `arange(n)`",
     "print": "a run shows its outputs: `output NAME`",
@@ -60,16 +60,23 @@ SLIPS: Final = {
     "uint8": "the dtype is called `u8`",
     "str": "there are no texts to compute with",
     "list": "an array is written `[a, b]`",
+    "array": "an array is written `[a, b]`",
+    "asarray": "an array is written `[a, b]`",
+    "tensor": "an array is written `[a, b]`",
     "tuple": "a tuple is written `(a, b)`",
     "dict": "a record is written `(w = …, b = …)`",
     "True": "the truth values are `true` and `false`",
     "False": "the truth values are `true` and `false`",
     "None": "nothing is written `none`",
     "map": "a map over an axis is `scan x_t in x { yield f(x_t) }`",
+    "vmap": "a map over an axis is `scan x_t in x { yield f(x_t) }`",
     "zip": "`scan a, b in xs, ys` goes through both",
     "enumerate": "`scan i, x_t in arange(n), x` counts",
     "lambda": "a function is a `def`",
     "return": "the last line of a block is its result",
+    "pass": "a block ends with the value that it gives",
+    "break": "a loop that may end early is a `while … max N`; or carry whether it is over",
+    "continue": "`if` gives the new carry or the old one: `s = if p { f(s) } else { s }`",
     "isinstance": "every type is known while compiling",
     "reduce": "a running value is a carry: `scan x_t in x carry s = 0.0 { s = s + x_t }`",
 }
@@ -172,6 +179,12 @@ def unknown(lo: Lowering, node: s.Name, scope: Scope, called: bool) -> Thing:
     help = f"did you mean `{best}`?" if best is not None else None
     if called:
         lo.fail("unknown-op", f"there is no op or function `{text}`", node, help=help, fix=fix)
+    inside = next((span for found in lo.infos.values() if (span := found.names.get(text)) is not None and span.source is node.source), None)
+    if inside is not None:
+        from dfg.diagnostics import Label
+
+        help = "what is bound in a block or function is known only there: let it give the value"
+        lo.fail("unknown-name", f"no value is called `{text}` here", node, [Label(inside.span, f"this `{text}` is bound in a block")], help=help)
     lo.fail("unknown-name", f"no value is called `{text}`", node, help=help, fix=fix)
 
 
@@ -420,7 +433,7 @@ def read_attribute(lo: Lowering, node: s.Attribute, thing: Thing, scope: Scope) 
                 "unknown-field",
                 f"a tensor has no `.{field}`: it is a function",
                 node.name,
-                help=f"write `{field}({inner})`" if short else f"write `{field}(…)`",
+                help="a derivative is `grad(l, w)`" if field in FORMS else f"write `{field}({inner})`" if short else f"write `{field}(…)`",
             )
         lo.fail(
             "unknown-field",
@@ -434,8 +447,8 @@ def read_attribute(lo: Lowering, node: s.Attribute, thing: Thing, scope: Scope) 
 # --- indexing and functional update --------------------------------------------------------------------------------------------------
 
 
-def index_items(lo: Lowering, indices: Sequence[s.IndexItem], scope: Scope) -> Gen:
-    """What stands in brackets, for `getitem` and `put`: (items, nodes)."""
+def index_items(lo: Lowering, indices: Sequence[s.IndexItem], scope: Scope, masks: bool = False) -> Gen:
+    """What stands in brackets, for `getitem` and `put`, which takes masks."""
     items: list[Any] = []
     for item in indices:
         if isinstance(item, s.Dots):
@@ -449,11 +462,11 @@ def index_items(lo: Lowering, indices: Sequence[s.IndexItem], scope: Scope) -> G
             items.append(slice_item(lo, item, bounds, scope))
         else:
             thing = yield item, scope
-            items.append(index_item(lo, item, thing, scope))
+            items.append(index_item(lo, item, thing, scope, masks))
     return items
 
 
-def index_item(lo: Lowering, node: s.Node, thing: Thing, scope: Scope) -> Any:
+def index_item(lo: Lowering, node: s.Node, thing: Thing, scope: Scope, masks: bool) -> Any:
     if isinstance(thing, ListThing):
         thing = lo.array(thing, node)
     if isinstance(thing, Literal | Known) and not thing.shape:
@@ -468,6 +481,8 @@ def index_item(lo: Lowering, node: s.Node, thing: Thing, scope: Scope) -> Any:
         if operand.kind != "int":
             lo.fail("wrong-dtype", "an index is an array of whole numbers", node)
         return lo.guarded(lambda: lo.cx.value(operand), node)
+    if operand.dtype is BOOL and masks:
+        return operand
     if operand.dtype is BOOL:
         lo.fail(
             "wrong-dtype",
@@ -576,7 +591,7 @@ def take_static(lo: Lowering, node: s.Index, base: ListThing, item: Any) -> Thin
 @evaluates(s.With)
 def with_(lo: Lowering, node: s.With, scope: Scope) -> Gen:
     base = yield node.base, scope
-    items = yield index_items(lo, node.indices, scope)
+    items = yield index_items(lo, node.indices, scope, masks=True)
     value = yield node.value, scope
     return replace(lo, node, base, items, value, scope)
 

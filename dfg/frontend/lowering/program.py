@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from dfg.diagnostics.codes import nearest
 from dfg.dims import Binder, Dim, DimLike, Facts, named, names
 from dfg.frontend import syntax as s
 from dfg.frontend.exact import is_exact, lower_exact
-from dfg.frontend.lowering import control, derivatives, expressions
+from dfg.frontend.lowering import control, derivatives, expressions, unrolled
 from dfg.frontend.lowering.blocks import bound_names, check_storable, match, run_statement
 from dfg.frontend.lowering.blocks import expressions as several
 from dfg.frontend.lowering.engine import Failed, Gen, Loader, Lowering, Region
@@ -52,7 +52,7 @@ from dfg.ops.surface import Literal
 from dfg.source import Source, Span
 from dfg.types import F64, DType, TensorType
 
-_USED = (control, derivatives, expressions, functions)  # importing them fills the tables
+_USED = (control, derivatives, expressions, functions, unrolled)  # importing them fills the tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +240,7 @@ def collect_facts(lo: Lowering, file: s.File, main: Scope, sizes: Sequence[tuple
     for node, left, right in lines:
         assert node.op is not None
         if node.op == "~":
-            for name in names(left):
-                if left == named(name) and isinstance(right, int):
-                    hints[name] = right
+            hint(lo, node, left, right, hints)
             continue
         conflict = facts.declare(left, node.op, right, node.span)
         if conflict is not None:
@@ -253,21 +251,40 @@ def collect_facts(lo: Lowering, file: s.File, main: Scope, sizes: Sequence[tuple
         if conflict is not None:
             lo.report("dim-contradiction", f"with this value {conflict.message}", span)
     facts.freeze()
-    unbound(lo, bound_by, facts, wanted)
+    bound_later = {name.text: name for st in file.statements if isinstance(st, s.Binding | s.Output) for name in bound_names(st)}
+    sized = unbound(lo, bound_by, facts, wanted, bound_later)
     for name, where in first.items():
+        if name in bound_later and name not in sized:
+            continue
         lo.order += 1
         main.names[name] = Binding(name, known(facts.normal(named(name))), where.span, "dim", lo.order)
     return facts, hints
 
 
-def unbound(lo: Lowering, bound_by: Sequence[DimLike], facts: Facts, wanted: Sequence[s.Name]) -> None:
-    """Tell of dims that no input gives a size."""
+def hint(lo: Lowering, node: s.DimFact, left: DimLike, right: DimLike, hints: dict[str, int]) -> None:
+    """A usual size, `dim n ~ 4096`: of one name, a number, once."""
+    name = next(iter(names(left)), "")
+    if not name or left != named(name) or not isinstance(right, int):
+        lo.report("bad-argument", "a hint gives one name its usual size", node.span, help="for example `dim n ~ 4096`; what always holds is stated by `==`")
+    elif name in hints:
+        lo.report("duplicate-name", f"`{name}` has two hints", node.span, help="its usual size is one number")
+    else:
+        hints[name] = right
+
+
+def unbound(lo: Lowering, bound_by: Sequence[DimLike], facts: Facts, wanted: Sequence[s.Name], values: Mapping[str, s.Name]) -> set[str]:
+    """Tell of dims that no input gives a size, `values` being the names that the file binds; those that have one."""
     binder = Binder([(str(k), (d,)) for k, d in enumerate(bound_by)], facts)
     have = set(binder.names)
     told: set[str] = set()
     for node in wanted:
         if node.text not in have and node.text not in told:
             told.add(node.text)
+            value = values.get(node.text)
+            if value is not None:
+                lo.report("dim-unbound", f"`{node.text}` is a value, and this is a place for a size", node.span, [Label(value.span, f"`{node.text}` is bound here")],
+                          help=f"`const {node.text} = …` is known while compiling; `dim` lines are about the sizes of inputs")
+                continue
             best = nearest(node.text, have)
             lo.report(
                 "dim-unbound",
@@ -276,6 +293,7 @@ def unbound(lo: Lowering, bound_by: Sequence[DimLike], facts: Facts, wanted: Seq
                 help=f"did you mean `{best}`?" if best else f"a dim is bound by its bare use in the type of an input: `input x : f64[{node.text}]`",
                 fix=Fix(f"write `{best}`", ((node.span, best),)) if best else None,
             )
+    return have
 
 
 # --- statements ----------------------------------------------------------------------------------------------------------------------

@@ -279,7 +279,7 @@ def apply(
     made = fold(lo, name, things, at)
     if made is not None and not (isinstance(made, Known) and made.dtype.floating):
         return made
-    operands = [lo.operand(t, n) for t, n in zip(things, nodes, strict=True)]
+    operands = [lo.operand(t, n, f"`{name}` takes tensors") for t, n in zip(things, nodes, strict=True)]
     value = lo.emit(name, operands, at, whole, list(zip(nodes, things, strict=True)), scope)
     if isinstance(made, Known) and isinstance(value, Value) and made.dtype is value.dtype and made.shape == value.shape:
         return Known(made.value, made.dtype, None, value)
@@ -353,7 +353,9 @@ def not_static(lo: Lowering, value: Value, node: s.Node, why: str, scope: Scope 
         f"{why} is known while compiling, and this is a run-time value of {value.type}",
         node,
         labels,
-        help="a size that changes from run to run is a dim: declare it in the type of an input",
+        help="bind it without `const`: a name may hold what is known only while running" if why == "a constant"
+        else "sizes are whole numbers: they are divided by `//`" if value.dtype.floating and any(v.op.name == "dim" for v in graph.live([value])) and not labels
+        else "a size that changes from run to run is a dim: declare it in the type of an input",
     )
 
 

@@ -28,7 +28,7 @@ from dfg.frontend.lowering.modules import StdLoader
 from dfg.frontend.lowering.program import Lowered, lower_file, read_name
 from dfg.frontend.lowering.scopes import Scope
 from dfg.frontend.lowering.statics import plain_static
-from dfg.frontend.lowering.things import Known, ListThing, Thing, describe, is_tensor
+from dfg.frontend.lowering.things import Known, ListThing, Record, Thing, build, describe, is_tensor, leaves
 from dfg.frontend.parser import uncollected
 from dfg.ir import Value
 from dfg.ops.surface import Literal
@@ -111,6 +111,15 @@ def sets(lowered: Lowered, name: str) -> TensorType | None:
     return None
 
 
+def settable(lowered: Lowered, name: str) -> dict[tuple[str, ...], str]:
+    """The inputs, parameters and states that a name stands for, by their paths in it: itself, the leaves of a record, or all of `params`."""
+    if sets(lowered, name) is not None:
+        return {(): name}
+    every = [k for table in (lowered.params, lowered.states) for k in table]
+    found = {tuple(k[len(name) + 1 :].split(".")): k for k in every if k.startswith(f"{name}.")}
+    return found or ({tuple(k.split(".")): k for k in lowered.params} if name == "params" else {})
+
+
 def settings(lo: Lowering, made: LoweredTest, test: s.Test) -> Gen:
     """Compute what the test binds to inputs, parameters and states. Statements that need the sizes are silent here, and lowered later."""
     scope = Scope(lo.scope, lo.infos[id(test.body)])
@@ -118,23 +127,32 @@ def settings(lo: Lowering, made: LoweredTest, test: s.Test) -> Gen:
     for statement in test.body.statements:
         if not isinstance(statement, s.Binding):
             continue
-        wanted = [sets(base, name.text) for name in statement.targets]
+        wanted = [settable(base, name.text) for name in statement.targets]
         quiet = not any(wanted)
         lo.quiet += quiet
         try:
             if quiet or len(statement.values) != len(statement.targets):
                 yield run_statement(lo, statement, scope)
                 continue
-            for name, value, t in zip(statement.targets, statement.values, wanted, strict=True):
+            for name, value, parts in zip(statement.targets, statement.values, wanted, strict=True):
                 thing = yield value, scope
-                if t is None:
+                if not parts:
                     assign(lo, scope, name, thing, value)
-                else:
-                    array = constant_array(lo, thing, t, value)
-                    (made.fed if name.text in base.inputs else made.kept)[name.text] = array
-                    assign(lo, scope, name, Known(array.item() if array.ndim == 0 else array, t.dtype), value)  # later settings may read it
+                    continue
+                pieces = dict(leaves(thing))
+                if pieces.keys() != parts.keys():
+                    kept = Record(dict.fromkeys(parts.values()))
+                    lo.fail("structure-mismatch", f"`{name.text}` is {describe(kept) if () not in parts else 'a tensor'}, and this is {describe(thing)}", value)
+                told: list[tuple[tuple[str, ...], Thing]] = []
+                for path, k in parts.items():
+                    t = sets(base, k)
+                    assert t is not None
+                    array = constant_array(lo, pieces[path], t, value)
+                    (made.fed if k in base.inputs else made.kept)[k] = array
+                    told.append((path, Known(array.item() if array.ndim == 0 else array, t.dtype)))
+                assign(lo, scope, name, build(told), value)  # later settings may read it
         except Failed:
-            lo.poison(scope, [name for name, t in zip(statement.targets, wanted, strict=True) if t is None])
+            lo.poison(scope, [name for name, parts in zip(statement.targets, wanted, strict=True) if not parts])
         finally:
             lo.quiet -= quiet
 
@@ -173,11 +191,12 @@ def fed_sizes(base: Lowered, made: LoweredTest, test: s.Test) -> list[tuple[DimL
     spans = {
         name.text: name.span for statement in test.body.statements if isinstance(statement, s.Binding) for name in statement.targets
     }
+    whole = {k: span for name, span in spans.items() for k in settable(base, name).values()}
     found: list[tuple[DimLike, int, Span]] = []
     for name, array in {**made.fed, **made.kept}.items():
         t = sets(base, name)
         assert t is not None
-        found.extend((d, n, spans[name]) for d, n in zip(t.shape, array.shape, strict=True) if not isinstance(d, int))
+        found.extend((d, n, whole[name]) for d, n in zip(t.shape, array.shape, strict=True) if not isinstance(d, int))
     return found
 
 
@@ -191,7 +210,7 @@ def statements(lo: Lowering, made: LoweredTest, test: s.Test) -> Gen:
         names: list[s.Name] = []
         try:
             if isinstance(statement, s.Binding):
-                names = [name for name in statement.targets if sets(lowered, name.text) is None]
+                names = [name for name in statement.targets if not settable(lowered, name.text)]
                 if not names:
                     continue
                 for name in names:
@@ -261,11 +280,10 @@ def gradcheck(lo: Lowering, made: LoweredTest, node: s.GradCheck, scope: Scope) 
     targets: list[str] = []
     lowered = made.lowered
     for name in node.targets:
-        t = sets(lowered, name.text)
-        parts = [k for table in (lowered.params, lowered.states) for k in table if k.startswith(f"{name.text}.")]
-        if t is None and not parts:
+        parts = settable(lowered, name.text)
+        if not parts:
             lo.fail("unknown-name", f"`gradcheck` varies inputs, parameters and states, and `{name.text}` is none", name)
-        for k in [name.text] if t is not None else parts:
+        for k in parts.values():
             u = sets(lowered, k)
             assert u is not None
             if not u.dtype.floating:

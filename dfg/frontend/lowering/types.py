@@ -7,13 +7,13 @@ from typing import Any
 
 from dfg.diagnostics import Fix, Label
 from dfg.diagnostics.codes import nearest
-from dfg.dims import Dim, DimError, DimLike
+from dfg.dims import Dim, DimError, DimLike, suggest_fact
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.engine import Gen, Lowering
 from dfg.frontend.lowering.scopes import Scope
 from dfg.frontend.lowering.statics import static_int
 from dfg.frontend.lowering.things import Known, ListThing, Record, Thing, TupleThing, describe, is_tensor, known
-from dfg.ir import InferError, Value
+from dfg.ir import MAX_AXES, InferError, Value
 from dfg.ops.surface import Literal
 from dfg.types import DTYPES, KIND_ORDER, DType, TensorType, promote
 
@@ -32,13 +32,18 @@ OTHER_NAMES = {
 }
 
 
+LATER = frozenset({"f16", "bf16", "c64", "c128"})
+"""Dtypes of the language that this version does not have."""
+
+
 def dtype_named(lo: Lowering, name: s.Name) -> DType:
     found = DTYPES.get(name.text)
     if found is None:
-        best = OTHER_NAMES.get(name.text) or nearest(name.text, DTYPES)
+        later = name.text in LATER
+        best = None if later else OTHER_NAMES.get(name.text) or nearest(name.text, DTYPES)
         lo.fail(
             "unknown-dtype",
-            f"there is no dtype `{name.text}`",
+            f"the dtype `{name.text}` is not there yet" if later else f"there is no dtype `{name.text}`",
             name,
             help=f"the dtypes are {', '.join(DTYPES)}",
             fix=Fix(f"write `{best}`", ((name.span, best),)) if best else None,
@@ -52,6 +57,8 @@ def tensor_type(lo: Lowering, node: s.TypeExpr, scope: Scope) -> Gen:
         lo.fail("wrong-type", "a tuple is no type of a name", node)
     dtype = dtype_named(lo, node.dtype)
     shape: list[DimLike] = []
+    if len(node.dims) > MAX_AXES:
+        lo.fail("rank-mismatch", f"a tensor has at most {MAX_AXES} axes, and this type has {len(node.dims)}", node)
     for d in node.dims:
         thing = yield d, scope
         shape.append(size(lo, thing, d, scope))
@@ -66,7 +73,7 @@ def size(lo: Lowering, thing: Thing, node: s.Node, scope: Scope) -> DimLike:
 
 
 def fit_type(lo: Lowering, thing: Thing, wanted: TensorType, node: s.Node, declared: s.Node, scope: Scope | None) -> Thing:
-    """A value stretched to a declared type; dtypes convert where nothing is lost by kind."""
+    """A value stretched to a declared type; dtypes convert where nothing is lost by kind (f64 to f32 warns, f64 to i64 is an error)."""
     if not is_tensor(thing):
         lo.value(thing, node)
     if isinstance(thing, ListThing):
@@ -78,11 +85,12 @@ def fit_type(lo: Lowering, thing: Thing, wanted: TensorType, node: s.Node, decla
                 f"{describe(thing)} is no {wanted.dtype}",
                 node,
                 [Label(declared.span, f"declared as {wanted}")],
+                help=f"convert it: `{wanted.dtype}(…)`",
             )
         value = lo.guarded(lambda: lo.cx.literal(thing, wanted.dtype), node)
     else:
         value = lo.value(thing, node)
-        if promote(value.dtype, wanted.dtype) is not wanted.dtype:
+        if promote(value.dtype, wanted.dtype) is not wanted.dtype and value.dtype.kind != wanted.dtype.kind:
             lo.fail(
                 "wrong-dtype",
                 f"{value.type} is not {wanted}",
@@ -123,7 +131,7 @@ def open_fact(lo: Lowering, given: tuple[DimLike, ...], wanted: tuple[DimLike, .
             if same is False:
                 return None
             if same is None:
-                missing.append(f"dim {d} == {other}")
+                missing.append(suggest_fact(d, other))
     return missing[0] if missing else None
 
 
@@ -166,7 +174,7 @@ def check_annotations(lo: Lowering, definition: s.Def, scope: Scope, nodes: Mapp
         wanted = static_int(lo, thing, d, "a dimension", scope)
         same = lo.graph.equal_sizes(wanted, actual)
         if same is not True:
-            fact = None if same is False else f"dim {wanted} == {actual}"
+            fact = None if same is False else suggest_fact(wanted, actual)
             lo.fail(
                 "shape-mismatch" if fact is None else "dim-unproved",
                 f"`{definition.name.text}` takes `{p.name.text}` as {p.type.span.text if p.type else ''}, and {d.span.text} is {wanted}, not {actual}",

@@ -12,8 +12,8 @@ from dfg.ops.functions.common import count_of
 from dfg.ops.functions.expr import Expr
 from dfg.ops.functions.shaping import counts, take_axis, window
 from dfg.ops.movement import broadcast_along, emit_permute, emit_reshape, inverse
-from dfg.ops.surface import Arg, Axis, DTypeArg, Size, Surface, axis_number, dtype_of, function, plain, size_of
-from dfg.types import I64
+from dfg.ops.surface import Arg, Axis, DTypeArg, Literal, Size, Surface, axis_number, dtype_of, function, plain, size_of
+from dfg.types import BOOL, I64
 
 
 def index_of(cx: Surface, x: Any, name: str, argument: str = "indices") -> Value:
@@ -44,8 +44,8 @@ def _same_elsewhere(cx: Surface, v: Value, i: Value, k: int, name: str) -> tuple
         raise InferError(
             "rank-mismatch", f"`{name}` takes an index array of the rank of {v.type}, not {i.type}", [("x", f"this is {v.type}"), ("indices", f"this is {i.type}")]
         )
-    shapes = [emit_reshape(window(w, k, 0, 1) if w.shape[k] != 1 else w, tuple(1 if a == k else d for a, d in enumerate(w.shape))) for w in (v, i)]
-    common = cx.broadcast(shapes, name)[0].shape
+    stand_ins = [cx.full(tuple(1 if a == k else d for a, d in enumerate(w.shape)), Literal("bool", False), BOOL) for w in (v, i)]
+    common = cx.broadcast(stand_ins, name)[0].shape
     return tuple(cx.stretch(w, tuple(w.shape[k] if a == k else d for a, d in enumerate(common))) for w in (v, i))  # type: ignore[return-value]
 
 

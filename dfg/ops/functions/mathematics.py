@@ -244,6 +244,10 @@ def heaviside(cx: Surface, x: Arg, h0: Arg) -> Value:
 @function("ldexp")
 def ldexp(cx: Surface, x: Arg, exponent: Arg) -> Value:
     """x * 2 ** exponent, elementwise."""
+    # A number takes the dtype of the other one; an exponent of integers stays one.
+    if isinstance(x, Literal) or (isinstance(exponent, Literal) and exponent.kind == "float"):
+        a, b = Expr.floating(cx, x, exponent, name="ldexp")
+        return (a * b.call("exp2")).v
     (a,) = Expr.floating(cx, x, name="ldexp")
     e = cx.value(exponent)
     if e.dtype.floating:
@@ -296,7 +300,7 @@ def masked_fill(cx: Surface, x: Arg, mask: Arg, value: Arg) -> Value:
 def entr(cx: Surface, x: Arg) -> Value:
     """-x log(x), 0 at 0, -inf below, elementwise."""
     (e,) = Expr.floating(cx, x, name="entr")
-    return (e < 0).where(-math.inf, -e.call("xlogy", e)).v
+    return (e < 0).where(-math.inf, (-e).call("xlogy", e)).v
 
 
 @function("logit")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dfg.dims import DimLike
+from dfg.dims import DimLike, suggest_fact
 from dfg.ir import InferError, Value
 from dfg.ops.base import OPS, project
 from dfg.ops.contract import LETTERS, canonical
@@ -49,7 +49,7 @@ def matmul(cx: Surface, x: Arg, y: Arg) -> Value:
             "shape-mismatch" if inner is False else "dim-unproved",
             f"cannot multiply {a.type} by {b.type}: {p} columns meet {q} rows",
             [(0, f"axis {a.rank - 1} is {p}"), (1, f"axis {max(0, b.rank - 2)} is {q}")],
-            dim_fact=None if inner is False else f"dim {p} == {q}",
+            dim_fact=None if inner is False else suggest_fact(p, q),
         )
     lead = max(a.rank - 2, b.rank - 2, 0)
     letters, i, j, k = LETTERS[:lead], LETTERS[lead], LETTERS[lead + 1], LETTERS[lead + 2]
@@ -112,7 +112,7 @@ def einsum(cx: Surface, subscripts: Word, *operands: Arg) -> Value:
                     "shape-mismatch" if proved is False else "dim-unproved",
                     f"`{text}`: the index `{c}` has size {sizes[c][0]} and {d}",
                     [(sizes[c][1] + 1, f"`{c}` is {sizes[c][0]} here"), (k + 1, f"`{c}` is {d} here")],
-                    dim_fact=None if proved is False else f"dim {sizes[c][0]} == {d}",
+                    dim_fact=None if proved is False else suggest_fact(sizes[c][0], d),
                 )
             if c not in sizes or sizes[c][0] == 1:
                 sizes[c] = (d, k)
@@ -165,7 +165,7 @@ def _diagonal(cx: Surface, term: str, v: Value) -> tuple[str, Value]:
                 "shape-mismatch" if proved is False else "dim-unproved",
                 f"the index `{c}` has size {v.shape[i]} and {v.shape[j]} in {v.type}",
                 [],
-                dim_fact=None if proved is False else f"dim {v.shape[i]} == {v.shape[j]}",
+                dim_fact=None if proved is False else suggest_fact(v.shape[i], v.shape[j]),
             )
         counts = cx.graph.emit(OPS["iota"], (), (v.shape[i], I64))
         v = OPS["gather"](v, counts, counts, axes=(i, j), batch=0)

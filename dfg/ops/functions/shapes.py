@@ -7,7 +7,7 @@ from dfg.ir import InferError, Value
 from dfg.ops.base import OPS
 from dfg.ops.functions.common import count_of
 from dfg.ops.movement import emit_permute, emit_reshape
-from dfg.ops.surface import Arg, Args, Axis, AxisList, Shape, Static, Surface, axis_number, axis_numbers, function, plain, shape_of
+from dfg.ops.surface import Arg, Args, Axis, AxisList, Shape, Surface, axis_number, axis_numbers, function, plain, shape_of
 
 
 @function("reshape")
@@ -30,15 +30,16 @@ def reshape(cx: Surface, x: Arg, shape: Shape) -> Value:
 
 
 @function("permute_dims", "transpose")
-def permute_dims(cx: Surface, x: Arg, axes: Static = None) -> Value:
+def permute_dims(cx: Surface, x: Arg, axes: AxisList = None) -> Value:
     """The axes in another order; reversed by default."""
     v = cx.value(x)
     given = plain(axes)
     if given is None:
         return emit_permute(v, range(v.rank)[::-1])
-    order = [axis_number(a, v.rank, "permute_dims", "axes") for a in (given if isinstance(given, tuple) else (given,))]
+    wanted = list(given) if isinstance(given, tuple) else [given]
+    order = [axis_number(a, v.rank, "permute_dims", "axes") for a in wanted]
     if sorted(order) != list(range(v.rank)):
-        raise InferError("bad-argument", f"`permute_dims` takes each of {v.rank} axes once, not {list(given)}", [("axes", "this one")])
+        raise InferError("bad-argument", f"`permute_dims` takes each of {v.rank} axes once, not {wanted}", [("axes", "this one")])
     return emit_permute(v, order)
 
 
@@ -91,11 +92,15 @@ def stack(cx: Surface, arrays: Args, axis: Axis = 0) -> Value:
 
 
 @function("expand_dims")
-def expand_dims(cx: Surface, x: Arg, axis: Axis = 0) -> Value:
-    """A new axis of size 1."""
+def expand_dims(cx: Surface, x: Arg, axis: AxisList = 0) -> Value:
+    """New axes of size 1, where they are in the result."""
     v = cx.value(x)
-    k = axis_number(axis, v.rank + 1, "expand_dims")
-    return emit_reshape(v, (*v.shape[:k], 1, *v.shape[k:]))
+    given = plain(axis)
+    count = len(given) if isinstance(given, tuple) else 1
+    # `none` is not all axes here.
+    axes = axis_numbers(given, v.rank + count, "expand_dims") if given is not None else (axis_number(given, v.rank + 1, "expand_dims"),)
+    rest = iter(v.shape)
+    return emit_reshape(v, tuple(1 if k in axes else next(rest) for k in range(v.rank + count)))
 
 
 @function("squeeze")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dfg.dims import DimLike
+from dfg.dims import DimLike, suggest_fact
 from dfg.ir import InferError, Value
 from dfg.ops.base import OPS, make_constant
 from dfg.ops.functions.common import count_of
@@ -178,7 +178,7 @@ def split_sizes(cx: Surface, x: Arg, sizes: Static, axis: Axis = 0) -> tuple[Val
                 "shape-mismatch" if equal is False else "dim-unproved",
                 f"`split_sizes`: the sizes make {total}, and axis {k} of {v.type} has {v.shape[k]}",
                 [("sizes", "this one")],
-                dim_fact=None if equal is False else f"dim {total} == {v.shape[k]}",
+                dim_fact=None if equal is False else suggest_fact(total, v.shape[k]),
             )
         return _pieces(v, wanted, k)
     step = whole(given, "split_sizes", "sizes")

@@ -68,6 +68,23 @@ _declare_incomplete("gammainc")
 _declare_incomplete("gammaincc")
 
 
+for _name in ("gammaincinv", "gammainccinv"):
+    declare_binary(_name, floating=True)
+
+
+@function("betainc")
+def betainc(cx: Surface, a: Arg, b: Arg, x: Arg, by_a: Static = 0, by_b: Static = 0) -> Value:
+    """Regularised incomplete beta function of (a, b, x), or its derivative by a and b of the given orders, elementwise."""
+    values = cx.broadcast(cx.promote((a, b, x), "betainc", floating=True), "betainc")
+    return OPS["betainc"](*values, by_a=whole_order(by_a, "betainc", "by_a"), by_b=whole_order(by_b, "betainc", "by_b"))
+
+
+@function("betaincinv")
+def betaincinv(cx: Surface, a: Arg, b: Arg, p: Arg) -> Value:
+    """Inverse in x of the regularised incomplete beta function, elementwise: betainc(a, b, betaincinv(a, b, p)) is p."""
+    return OPS["betaincinv"](*cx.broadcast(cx.promote((a, b, p), "betaincinv", floating=True), "betaincinv"))
+
+
 def _declare_bessel(name: str, op: str, n: int) -> None:
     def f(cx: Surface, x: Arg) -> Value:
         (e,) = Expr.floating(cx, x, name=name)

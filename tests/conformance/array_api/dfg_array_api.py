@@ -135,6 +135,8 @@ class Array:
         return _applied(lambda x, k: x[k], self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        if isinstance(value, bool | int | float) and self.dtype.kind != "float" and type(value) is not bool:
+            value = asarray(value, dtype=self.dtype)  # a number that does not fit is an error
         made = _applied(lambda x, k, v: x.at[k].set(v), self, key, value)
         self._tensor, self._feeds, self._known = made._tensor, made._feeds, None
 
@@ -265,8 +267,6 @@ class _Linalg:
 
 
 linalg = _Linalg()
-PLAIN = ("isdtype", "finfo", "iinfo")
-"""Functions of dtypes, which have nothing to wrap but an argument."""
 
 
 def __getattr__(name: str) -> Any:
