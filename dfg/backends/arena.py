@@ -163,7 +163,7 @@ def oversized(plan: Plan, sizes: Mapping[str, int]) -> UserError:
         if bytes > most:
             most, largest = bytes, a
     given = ", ".join(f"{n} = {size}" for n, size in sizes.items())
-    v = largest.value if largest is not None else None
+    v = next((s.value for s in plan.steps if largest is not None and largest.index in s.outs), None)
     what = f"an array of {largest.type} takes {in_words(most)}" if largest is not None else "there is not enough memory"
     return UserError(error("too-large", f"this run{f' with {given}' if given else ''} does not fit into memory: {what}", v.graph.spans.get(v.index) if v is not None else None))
 

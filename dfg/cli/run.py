@@ -230,8 +230,8 @@ def _missing(program: Program, fn: Executable, missing: list[str], feeds: Mappin
     labels = [Label(span, f"`{name}` is {types[name]}") for name in missing if (span := program.declaration(name)) is not None]
     words = ["dfg", "run", file]
     sizes: dict[str, int] = {}
-    for name, array in feeds.items():
-        for d, size in zip(types[name].shape, getattr(array, "shape", ()), strict=False):
+    for name, given_array in feeds.items():
+        for d, size in zip(types[name].shape, getattr(given_array, "shape", ()), strict=False):
             sizes.setdefault(str(d), size)
     for name in fn.required:
         words += ["--input", f"{name}={given[name]}" if name in given else f"{name}={example(types[name], sizes)}"]

@@ -92,6 +92,14 @@ def lex(source: Source, sink: Sink) -> Tokens:
     return _Lexer(source, sink).run()
 
 
+def hopeless(text: str) -> bool:
+    """Whether a text surely has too many tokens, told before reading all of it: without texts and comments no token holds two of the first signs, or
+    more than three of the others."""
+    if len(text) <= MAX_TOKENS or '"' in text or "#" in text:
+        return False
+    return sum(map(text.count, ",()[]{}+-")) + sum(map(text.count, "*/<>=.&|@")) // 3 > MAX_TOKENS
+
+
 class _Lexer:
     def __init__(self, source: Source, sink: Sink) -> None:
         self.source = source
@@ -105,14 +113,12 @@ class _Lexer:
 
     def run(self) -> Tokens:
         out, text = self.out, self.text
-        if len(text) > MAX_TOKENS and '"' not in text and "#" not in text:
-            # Without texts and comments no token holds two of the first signs, or more than three of the others: told before reading all of it.
-            if sum(map(text.count, ",()[]{}+-")) + sum(map(text.count, "*/<>=.&|@")) // 3 > MAX_TOKENS:
-                self.too_long(0, 1)
-                self.put("$END", len(text), len(text))
-                for item in self.found:
-                    self.sink.add(item)
-                return out
+        if hopeless(text):
+            self.too_long(0, 1)
+            self.put("$END", len(text), len(text))
+            for item in self.found:
+                self.sink.add(item)
+            return out
         self.scan()
         while self.stack and self.rewinds < MAX_REWINDS and len(out.types) < MAX_TOKENS:
             # Everything after an opener that nobody closes was read as its inside: close it where its line ends and read on from there.

@@ -19,6 +19,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+import stat
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,6 +86,10 @@ def read_source(origin: str | os.PathLike[str] | bytes, sink: Sink, name: str | 
     else:
         shown = name or str(origin)
         try:
+            # A named pipe that nobody writes would be waited for without end; the shell's own, below /dev, has its writer.
+            if stat.S_ISFIFO(os.stat(origin).st_mode) and not shown.startswith(("/dev/", "/proc/")):
+                sink.add(error("unreadable-file", f"{shown} is a pipe; a program is a regular file", help="for a stream, write `-` and send it to standard input"))
+                return None
             with open(origin, "rb") as file:
                 data = file.read(MAX_BYTES + 1)
         except (OSError, ValueError) as problem:

@@ -17,7 +17,8 @@ from dfg.diagnostics import Fix, Label
 from dfg.diagnostics.codes import nearest
 from dfg.dims import Dim, names
 from dfg.frontend import syntax as s
-from dfg.frontend.lowering.engine import MAX_CALLS, Failed, Frame, Gen, Lowering, evaluates
+from dfg.frontend.lowering.engine import Failed, Frame, Gen, Lowering, evaluates
+from dfg.frontend.lowering.limits import MAX_CALLS
 from dfg.frontend.lowering.scopes import Scope
 from dfg.frontend.lowering.statics import apply, leafwise, plain_static
 from dfg.frontend.lowering.things import (
@@ -453,6 +454,9 @@ def expand(lo: Lowering, closure: Closure, given: Sequence[Given], node: s.Call)
             from dfg.frontend.lowering.rules import custom_rule
 
             result = yield custom_rule(lo, closure, scope, result, node)
+    except Failed:
+        lo.call_failed()
+        raise
     finally:
         lo.frames.pop()
         lo.path = outer

@@ -20,6 +20,7 @@ import numpy as np
 from dfg.diagnostics import Fix, Label, Sink, UserError, error, in_order, warning
 from dfg.dims import Dim, DimError
 from dfg.frontend import syntax as s
+from dfg.frontend.lowering.limits import LEAFWISE, MAX_BODIES, MAX_CALLS, MAX_DEPTH, MAX_ERRORS, MAX_FAILURES, MAX_VALUES
 from dfg.frontend.lowering.scopes import Binding, Scope, ScopeInfo, What
 from dfg.frontend.lowering.things import (
     POISON,
@@ -45,14 +46,7 @@ from dfg.types import F64, I64, DType, TensorType
 Gen: TypeAlias = Generator[Any, Any, Thing]
 Evaluator: TypeAlias = Callable[["Lowering", Any, Scope], Any]
 EVALUATORS: Final[dict[type, Evaluator]] = {}
-MAX_VALUES: Final = 10_000_000
-MAX_ERRORS: Final = 500
-"""After so many errors a program is given up."""
-MAX_DEPTH: Final = 100
-"""Bodies of loops and branches inside one another."""
-MAX_BODIES: Final = 20_000
-MAX_CALLS: Final = 100_000
-"""Calls that are expanded, and unrolled steps."""
+
 
 
 def evaluates(*kinds: type) -> Callable[[Evaluator], Evaluator]:
@@ -148,6 +142,7 @@ class Lowering:
     default_float: DType = F64
     order: int = 0
     calls: int = 0
+    failures: int = 0
     bodies: int = 0
     """How many times the body of a loop or branch was gone through."""
     call_counts: dict[str, int] = field(default_factory=dict)
@@ -562,12 +557,20 @@ class Lowering:
         return TupleThing(made) if type(made) is tuple else made
 
     def too_many_calls(self, node: s.Node) -> NoReturn:
-        self.fail(
+        """The program is given up: every call that waits would expand further."""
+        self.report(
             "too-large",
             f"the program expands to more than {MAX_CALLS:,} calls and steps of loops, and to {len(self.graph.values):,} values so far",
-            node,
+            node.span,
             help="only equal calls share an expansion; a `scan` holds its body once",
         )
+        raise Failed if self.quiet else UserError(in_order(self.sink.items))
+
+    def call_failed(self) -> None:
+        """A call that fails may be one of very many that fail alike."""
+        self.failures += 1
+        if self.failures > MAX_FAILURES and not self.quiet and self.sink.errors:
+            raise UserError(in_order(self.sink.items))
 
     def check_limit(self, node: s.Node) -> None:
         if len(self.graph.values) > MAX_VALUES:
@@ -587,14 +590,3 @@ class Lowering:
         """Whether a surface function acts element by element, hence leaf by leaf on records."""
         f = FUNCTIONS.get(name)
         return f is not None and (f.fold is not None or name in LEAFWISE or (name in OPS and OPS[name].elementwise))
-
-
-LEAFWISE: Final = frozenset({
-    "where", "zeros_like", "ones_like", "full_like", "stop_gradient", "astype", "clip", "clamp", "real", "sign", "abs", "floor",
-    "ceil", "round", "trunc", "frac", "isnan", "isinf", "isfinite", "nan_to_num", "fmax", "fmin", "heaviside", "ldexp", "lerp",
-    "addcmul", "addcdiv", "masked_fill", "entr", "expit", "logit", "relu6", "leaky_relu", "elu", "celu", "selu", "silu", "swish",
-    "logsigmoid", "log_sigmoid", "log_expit", "hardtanh", "hardsigmoid", "hardswish", "mish", "softsign", "tanhshrink",
-    "softshrink", "hardshrink", "lgamma", "digamma", "psi", "polygamma", "gammainc", "gammaincc", "beta", "sinc", "i0", "i0e",
-    "i1", "i1e", "iv", "ive",
-})
-"""Elementwise functions that neither fold literals nor are the op of their name."""

@@ -12,7 +12,7 @@ from dfg.frontend import syntax as s
 from dfg.frontend.lowering.calls import FORMS, prelude_function
 from dfg.frontend.lowering.engine import Failed, Gen, Lowering, evaluates
 from dfg.frontend.lowering.scopes import Scope, dotted_text
-from dfg.frontend.lowering.statics import apply, leafwise, static_int
+from dfg.frontend.lowering.statics import apply, counted_record, leafwise, static_int
 from dfg.frontend.lowering.things import (
     POISON,
     Builtin,
@@ -27,7 +27,6 @@ from dfg.frontend.lowering.things import (
     is_static,
     is_tensor,
     known,
-    leaves,
 )
 from dfg.ir import Value
 from dfg.ops.indexing import ELLIPSIS, NEWAXIS, Window, affine_difference, getitem, put
@@ -324,9 +323,6 @@ def tuple_(lo: Lowering, node: s.TupleExpr, scope: Scope) -> Gen:
     return TupleThing(tuple(items))
 
 
-MAX_LEAVES: Final = 100_000
-
-
 @evaluates(s.RecordExpr)
 def record(lo: Lowering, node: s.RecordExpr, scope: Scope) -> Gen:
     fields: dict[str, Thing] = {}
@@ -337,10 +333,7 @@ def record(lo: Lowering, node: s.RecordExpr, scope: Scope) -> Gen:
         if not (is_tensor(thing) or isinstance(thing, Record)):
             lo.fail("wrong-type", f"a field of a record holds a tensor or a record, not {describe(thing)}", field.value)
         fields[field.name.text] = lo.array(thing, field.value) if isinstance(thing, ListThing) else thing
-    count = sum(thing.count or len(leaves(thing)) if isinstance(thing, Record) else 1 for thing in fields.values())
-    if count > MAX_LEAVES:
-        lo.fail("too-large", f"a record has at most {MAX_LEAVES:,} leaves, and this one {count:,}", node, help="many alike are one tensor with a leading axis")
-    return Record(fields, count)
+    return counted_record(lo, fields, node)
 
 
 # --- attributes ---------------------------------------------------------------------------------------------------------------------

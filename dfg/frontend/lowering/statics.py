@@ -17,6 +17,7 @@ import numpy as np
 from dfg.dims import Dim, DimError, DimLike, dim_max, dim_min
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.engine import Lowering
+from dfg.frontend.lowering.limits import MAX_LEAVES, MAX_STATIC
 from dfg.frontend.lowering.scopes import Scope
 from dfg.frontend.lowering.things import (
     POISON,
@@ -178,16 +179,20 @@ def normal(lo: Lowering, d: DimLike) -> DimLike:
     return lo.graph.facts.normal(d)
 
 
-MAX_STATIC: Final = 50_000_000
-"""Elements of an array that is computed while compiling."""
-
-
 def check_static(lo: Lowering, shape: Sequence[int], node: s.Node) -> None:
     """Refuse an array that NumPy cannot have, or that would fill the memory while compiling."""
     if len(shape) > MAX_AXES:
         lo.fail("rank-mismatch", f"a tensor has at most {MAX_AXES} axes, and this one would have {len(shape)}", node)
     if math.prod(shape) > MAX_STATIC:
         lo.fail("too-large", f"an array that is written out has at most {MAX_STATIC:,} elements, and this one {math.prod(shape):,}", node)
+
+
+def counted_record(lo: Lowering, fields: dict[str, Thing], node: s.Node) -> Record:
+    """A record that knows how many leaves it has: each may be in it often, so they are refused before they are listed."""
+    count = sum(thing.count or len(leaves(thing)) if isinstance(thing, Record) else 1 for thing in fields.values())
+    if count > MAX_LEAVES:
+        lo.fail("too-large", f"a record has at most {MAX_LEAVES:,} leaves, and this one {count:,}", node, help="many alike are one tensor with a leading axis")
+    return Record(fields, count)
 
 
 def join_array(lo: Lowering, items: Sequence[Thing], made: ListThing, node: s.Node) -> Thing:
