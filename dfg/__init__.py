@@ -34,7 +34,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_WHERE[name]), name)
     elif name.startswith("_"):
         raise AttributeError(f"module 'dfg' has no attribute {name!r}")
-    elif find_spec(f"dfg.{name}") is not None:  # `from dfg import api` asks here before it looks for a module
+    elif (spec := find_spec(f"dfg.{name}")) is not None and spec.origin is not None:  # `from dfg import api` asks here before it looks for a module;
+        # a folder of data (`std`) is none
         return import_module(f"dfg.{name}")
     else:
         names = import_module("dfg.api.python").builder_names()

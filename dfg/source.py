@@ -80,3 +80,12 @@ class Span:
     def __repr__(self) -> str:
         line, column = self.source.position(self.start)
         return f"{self.source.name}:{line}:{column}"
+
+
+def normal(word: str) -> str:
+    """A name as it is compared: normal form NFKC, as in Python."""
+    if not isinstance(word, str) or word.isascii():
+        return word
+    import unicodedata
+
+    return unicodedata.normalize("NFKC", word)

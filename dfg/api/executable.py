@@ -21,6 +21,7 @@ from dfg.api.program import Program
 from dfg.diagnostics import UserError, error
 from dfg.diagnostics.codes import nearest
 from dfg.ir import Graph, Roots, Value
+from dfg.source import normal
 
 if TYPE_CHECKING:
     from dfg.plan import Plan
@@ -51,7 +52,7 @@ def compile(
     name = backend or os.environ.get("DFG_BACKEND") or "numpy"
     runtime = _runtime(name)
     if outputs is not None:
-        outputs = [outputs] if isinstance(outputs, str) else list(outputs)
+        outputs = [normal(name) for name in ([outputs] if isinstance(outputs, str) else outputs)]
     for what, limit in (("threads", threads), ("memory_budget", memory_budget)):
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
             raise UserError(error("bad-argument", f"`{what}` is a whole number above 0, not {limit!r}"))
@@ -128,7 +129,14 @@ class Executable:
 
     def __call__(self, **inputs: Any) -> dict[str, Array]:
         """Run once: fresh arrays by the names of the outputs, in their order."""
-        made: dict[str, Array] = self.runtime.run(inputs)
+        made: dict[str, Array]
+        try:
+            made = self.runtime.run(inputs)
+        except UserError:
+            usual = {normal(name): value for name, value in inputs.items()}
+            if usual.keys() == inputs.keys():
+                raise
+            made = self.runtime.run(usual)  # the same letters, written another way: as in Python these are one name
         return made
 
     @property

@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from dfg.api.gradient import copied, differentiated
 from dfg.diagnostics import Diagnostic, Sink, UserError, error, in_order
 from dfg.ir import Graph, Roots, Subgraph, Value
-from dfg.source import Source, Span
+from dfg.source import Source, Span, normal
 from dfg.types import TensorType, lossless
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dfg.api.loading import Files
     from dfg.frontend.syntax import File
     from dfg.passes.manager import Report
@@ -194,7 +196,7 @@ class Program:
 
     def grad(self, loss: str, wrt: str | Sequence[str]) -> Program:
         """This program with the gradients of a scalar by the named values as outputs, called `dl_dw` for `l` and `w`."""
-        return differentiated(self, loss, [wrt] if isinstance(wrt, str) else list(wrt))
+        return differentiated(self, normal(loss), [normal(name) for name in ([wrt] if isinstance(wrt, str) else wrt)])
 
     def with_roots(self, roots: Roots) -> Program:
         """The same graph with other outputs and updates."""
@@ -227,15 +229,16 @@ class Program:
 
         return exact(self.graph)
 
-    def text(self, kinks: str = "dfg", graph: Graph | None = None) -> str:
-        """Its readable text; derivatives are expanded and simplified. With `graph`, that of a graph which was made from this program's."""
+    def text(self, kinks: str = "dfg", graph: Graph | None = None, arrays: dict[str, np.ndarray] | None = None, file: str = "constants.npz") -> str:
+        """Its readable text; derivatives are expanded and simplified. With `graph`, that of a graph which was made from this program's. With `arrays`,
+        constants of more than 64 elements go there by key, and print as `load("file:key")`."""
         from dfg.text import readable
 
         if graph is None:
             graph = self.stage("clean", kinks) if self.derives() else self.graph
         default = self.lowered.default_float if self.lowered is not None else None
         hints = self.lowered.hints if self.lowered is not None else None
-        return readable(graph, source=self.graph, default_float=default, hints=hints)
+        return readable(graph, arrays, file, source=self.graph, default_float=default, hints=hints)
 
     def __str__(self) -> str:
         return self.text()

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from dfg.diagnostics import Diagnostic, UserError, error
+from dfg.source import normal
 
 if TYPE_CHECKING:
     from dfg.api import Program
@@ -91,7 +92,7 @@ def read_program(path: str) -> Program:
 
 def names(text: str | None) -> list[str] | None:
     """`a,b,c` as a list, None as None."""
-    return None if text is None else [name for name in (part.strip() for part in text.split(",")) if name]
+    return None if text is None else [normal(name) for name in (part.strip() for part in text.split(",")) if name]
 
 
 def tell(diagnostics: Sequence[Diagnostic], *, concise: bool = False) -> None:

@@ -39,10 +39,10 @@ def run(args: argparse.Namespace) -> int:
         write(fn.source if args.target == "numpy" else str(fn.plan), args.out)
         return 0
     graph = program.stage(args.stage or "source", args.kinks)
-    if args.target == "source":
-        write(program.text(args.kinks, graph), args.out)
-        return 0
-    from dfg.api.files import write_exact
+    from dfg.api.files import write_exact, write_readable
 
-    write_exact(graph, args.out)
+    if args.target == "source":
+        write_readable(program, args.out, args.kinks, graph)
+    else:
+        write_exact(graph, args.out)
     return 0

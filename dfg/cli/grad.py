@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from dfg.cli.common import add_file, add_kinks, misuse, names, read_program, tell, write
+from dfg.cli.common import add_file, add_kinks, misuse, names, read_program, tell
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,13 +20,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     program = read_program(args.file)
+    from dfg.api.files import write_readable
     from dfg.api.gradient import with_gradients
 
     losses, wrt = names(args.loss), names(args.wrt)
     if losses == [] or wrt == []:
         raise misuse("`--loss` and `--wrt` need a name")
     derived = with_gradients(program, losses, wrt)
-    text = derived.text(args.kinks)
+    derived.stage("clean", args.kinks)  # what is wrong comes before what is doubtful
     tell(derived.warnings)
-    write(text, args.out)
+    write_readable(derived, args.out, args.kinks)
     return 0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dfg.cli.common import add_file, add_kinks, json_on_error, misuse, names, read_program, tell, write_json
 from dfg.cli.results import check_results, read_targets, write_results
 from dfg.diagnostics import Diagnostic, Label, UserError, error, warning
+from dfg.source import normal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,7 +132,7 @@ def _split(args: argparse.Namespace) -> dict[str, str]:
     given: dict[str, str] = {}
     for text in args.input:
         name, equals, value = text.partition("=")
-        name = name.strip()
+        name = normal(name.strip())
         if not equals or not name:
             raise misuse(f"`--input {text}` is not NAME=VALUE", "write `--input 'x=[1, 2]'`")
         if name in given:

@@ -16,6 +16,7 @@ import numpy as np
 
 from dfg.codegen.numpy_source import Renderer, check_index, commit_texts, reached
 from dfg.dims import DimLike
+from dfg.ops.indexed import add_rows
 from dfg.plan import Branch, Plan, Step
 
 
@@ -117,7 +118,7 @@ def _call(
     code = f"def step({', '.join([*r.arrays.values(), *r.dims.values()])}):\n    {text}\n"
     f = None if r.objects else made.get(code)
     if f is None:
-        scope: dict[str, Any] = {"np": np, "check_index": check_index, **r.objects}
+        scope: dict[str, Any] = {"np": np, "add_rows": add_rows, "check_index": check_index, **r.objects}
         exec(_code(code, "<dfg step>"), scope)
         f = scope["step"]
         if not r.objects:
@@ -153,7 +154,7 @@ def _block_call(plan: Plan, s: Step, owners: dict[str, list[Step | None]], more:
     arrays = {a: n for a, n in r.arrays.items() if a not in local}
     name = f"<dfg block {id(plan)} {len(owners)}>"
     owners[name] = whose
-    scope: dict[str, Any] = {"np": np, "check_index": check_index, "reached": reached, **more, **r.objects}
+    scope: dict[str, Any] = {"np": np, "add_rows": add_rows, "check_index": check_index, "reached": reached, **more, **r.objects}
     exec(compile(f"def step({', '.join([*arrays.values(), *r.dims.values()])}):\n" + "\n".join(lines) + "\n", name, "exec"), scope)
     return Call(scope["step"], list(arrays), list(r.dims), -1, s)
 

@@ -26,6 +26,7 @@ import numpy as np
 from dfg.dims import Dim, DimCode, DimLike
 from dfg.ir import Const, Subgraph
 from dfg.ops.base import OPS
+from dfg.ops.indexed import add_rows
 from dfg.plan import STATIC, Array, Branch, Carry, Loop, Plan, Step
 from dfg.types import DType
 
@@ -128,8 +129,7 @@ class Renderer:
         if kernel == "take":
             return [f"{operands[0]}.take({operands[1]}, 0, {outs[0]}, {'wrap' if s.attrs[0] else 'clip'!r})"]
         if kernel == "scatter_add":
-            ufunc = "logical_or" if self.plan.arrays[s.outs[0]].type.dtype.name == "bool" else "add"
-            return [f"np.{ufunc}.at({outs[0]}, {operands[1]}, {operands[0]})"]
+            return [f"add_rows({outs[0]}, {operands[1]}, {operands[0]})"]
         if kernel == "copy" and operands[0] == outs[0]:
             return []
         if kernel == "matmul" and self.looping and self._dots(s):
@@ -274,7 +274,7 @@ class Renderer:
 # --- one function --------------------------------------------------------------------------------------------------------------------
 
 _TAKEN: Final = frozenset(
-    {"np", "arrays", "sizes", "help", "make", "run", "range", "float", "min", "max", "check_index", "commit", "partial", "reached", "setitem", "uninterrupted"}
+    {"np", "arrays", "sizes", "help", "make", "run", "range", "float", "min", "max", "add_rows", "check_index", "commit", "partial", "reached", "setitem", "uninterrupted"}
 )
 
 
@@ -343,7 +343,7 @@ class Source(Renderer):
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.names = Names(plan)
-        self.scope: dict[str, Any] = {"np": np, "check_index": check_index, "partial": partial, "reached": reached}
+        self.scope: dict[str, Any] = {"np": np, "add_rows": add_rows, "check_index": check_index, "partial": partial, "reached": reached}
         self._objects: dict[int, str] = {}
         self._dims = DimCode(self._size, prefix="d")
         self._size_names: dict[str, str] = {}

@@ -11,8 +11,7 @@ from typing import TypeAlias
 
 from dfg.diagnostics import Fix, Label, Sink, error
 from dfg.frontend import syntax as s
-from dfg.frontend.lexer import normal
-from dfg.source import Source, Span
+from dfg.source import Source, Span, normal
 
 Op: TypeAlias = tuple[str, int]
 BITWISE = {"&": "and", "|": "or"}
@@ -570,7 +569,7 @@ WORDS = {
     "continue": "`if` gives the new carry or the old one: `s = if p { f(s) } else { s }`",
     "pass": "a block ends with the value that it gives",
 }
-_TOP_ONLY = (s.Input, s.Param, s.State, s.Const, s.Output, s.Update, s.Default, s.Use, s.Def, s.Test)
+_TOP_ONLY = (s.Input, s.Param, s.State, s.Const, s.Output, s.Update, s.Default, s.Use, s.Test)
 
 
 def _word(statement: s.Statement) -> str:

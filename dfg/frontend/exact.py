@@ -381,6 +381,8 @@ class _Reader:
         if isinstance(node, s.NoneLit):
             return None
         kind = spec.kind
+        if isinstance(node, s.ListExpr) and kind in ("int", "float", "bool", "text", "dim"):
+            return tuple([self.attribute(spec, x) for x in node.items])  # one for each axis, operand or step
         if kind in ("shape", "per_axis"):
             read = self.extent if kind == "shape" else self.size
             return tuple([read(x) for x in self.items(node)])
@@ -394,7 +396,7 @@ class _Reader:
             return node.value
         if kind == "float":
             value = self.element(node, np.dtype(np.float64))
-            return float(value)
+            return float(value[0])
         if kind == "dtype":
             return self.dtype(node)
         if kind == "text" and isinstance(node, s.Text):

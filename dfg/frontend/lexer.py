@@ -19,7 +19,7 @@ from functools import cache
 from dfg.diagnostics import Diagnostic, Fix, Label, Sink, error
 from dfg.frontend.syntax import Comment
 from dfg.frontend.tables import tables
-from dfg.source import Source, Span
+from dfg.source import Source, Span, normal
 
 MAX_TOKENS = 10_000_000
 MAX_ERRORS = 500
@@ -554,12 +554,3 @@ class _Lexer:
         end = self.text.find("\n", start)
         end = len(self.text) if end < 0 else end
         return end - 1 if end > start and self.text[end - 1] == "\r" else end
-
-
-def normal(word: str) -> str:
-    """A name as it is compared: normal form NFKC, as in Python."""
-    if word.isascii():
-        return word
-    import unicodedata
-
-    return unicodedata.normalize("NFKC", word)

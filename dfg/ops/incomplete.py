@@ -3,6 +3,7 @@
 The inverses are what draws of the gamma family are made of: one counter for each element, and a gradient by the parameter that is the derivative of the very number
 drawn (Note [Draws by inverse] in `functions/distributions.py`).
 
+>>> import numpy as np
 >>> from dfg.ops import get
 >>> float(get("gammaincinv").evaluate(np, np.array(1.0), np.array(0.5)))
 0.6931471805599453

@@ -400,7 +400,7 @@ def expm_(cx: Surface, x: Arg) -> Value:
 
 @function("vecdot")
 def vecdot(cx: Surface, x1: Arg, x2: Arg, axis: Axis = -1) -> Value:
-    """Products of vectors along an axis, summed; the other axes broadcast."""
+    """Products of vectors along an axis, summed: sum(x1 * x2, axis), so axes broadcast, that one too."""
     a, b = cx.promote((x1, x2), "vecdot")
     for v, argument in ((a, "x1"), (b, "x2")):
         if v.rank == 0:
@@ -408,11 +408,6 @@ def vecdot(cx: Surface, x1: Arg, x2: Arg, axis: Axis = -1) -> Value:
     # As in the array API the axis counts from the end where the ranks differ.
     k = axis_number(axis, min(a.rank, b.rank) if a.rank != b.rank else a.rank, "vecdot")
     back = k - min(a.rank, b.rank)
-    for v, w, argument in ((a, b, "x1"), (b, a, "x2")):
-        if v.shape[back] == 1 and w.shape[back] != 1:
-            raise InferError(
-                "shape-mismatch", f"`vecdot` takes vectors of one length, not {a.shape[back]} and {b.shape[back]}", [(argument, f"this is {v.type}")]
-            )
     p, q = cx.broadcast((a, b), "vecdot")
     names = LETTERS[: p.rank]
     kept = names.replace(names[p.rank + back], "")

@@ -33,6 +33,7 @@ def _special(
     samples: Sequence[Sequence[Sampler]],
     formula: str = "",
     commutative: bool = False,
+    temporaries: int = 120,
 ) -> Op:
     return elementwise(
         name,
@@ -43,7 +44,7 @@ def _special(
         formula=formula,
         commutative=commutative,
         cost=80,
-        temporaries=96,
+        temporaries=temporaries,
     )
 
 
@@ -84,7 +85,7 @@ erfcx_integral: Op = elementwise(
     samples=[(uniform(-1.5, 3),), (at(20.0, 400.0),)],
     formula="e ** x ** 2 * integral of (t - x) ** n / n! * 2 / sqrt(pi) * e ** -t ** 2 from x to infinity",
     cost=200,
-    temporaries=96,
+    temporaries=120,
 )
 erfinv = _special(
     "erfinv",
@@ -181,6 +182,7 @@ betaln = _special(
     [(uniform(0.5, 4), uniform(0.5, 4)), (uniform(0.5, 4), uniform(12, 20))],
     "ln |gamma(a) gamma(b) / gamma(a + b)|",
     commutative=True,
+    temporaries=160,
 )
 
 

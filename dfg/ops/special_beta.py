@@ -26,7 +26,8 @@ Array = np.ndarray
 
 def _front(a: Array, b: Array, x: Array, y: Array) -> Array:
     """x ** a y ** b / beta(a, b), with y = 1 - x."""
-    big = (a >= 10) & (b >= 10)
+    # Far from the mean the logarithms of the ratios are better taken apart.
+    big = (a >= 10) & (b >= 10) & (x * (a + b) > 0.1 * a) & (y * (a + b) > 0.1 * b)
     p, q = np.where(big, a, 10.0), np.where(big, b, 10.0)
     slant = x * q - y * p
     rest = p * _log1p_minus(slant / p) + q * _log1p_minus(-slant / q) + stirling(p + q) - stirling(p) - stirling(q)

@@ -79,7 +79,7 @@ def expi(x: Array) -> Array:
             term = term * (k / y)
             total = total + term
         # exp(y) / y without overflow of the first alone.
-        result[far] = np.where(np.isinf(y), np.inf, np.exp(y - np.log(y)) * total)
+        result[far] = np.where(y > 750, np.inf, np.exp(y - np.log(y)) * total)
     return result
 
 
@@ -206,7 +206,7 @@ def _hankel(n: int, x: Array) -> Array:
     s, c = np.sin(x), np.cos(x)
     half = math.sqrt(0.5)
     cosine, sine = ((c + s) * half, (s - c) * half) if n == 0 else ((s - c) * half, -(s + c) * half)
-    return np.asarray(np.sqrt(2 / (np.pi * x)) * (p * cosine - q * sine))
+    return np.asarray(np.sqrt(2 / np.pi / x) * (p * cosine - q * sine))
 
 
 def jn(n: int, x: Array) -> Array:
@@ -256,15 +256,16 @@ def kn(n: int, x: Array, scaled: bool) -> Array:
         y = x[middle]
         if y.size:
             # The integral of exp(-x (cosh t - 1)) cosh(n t) from 0 to where it vanishes.
-            reach = np.arccosh(1 + (50 + 0.0 * y) / y)
-            for _ in range(3):
-                reach = np.arccosh(1 + (50 + n * reach) / y)
+            reach = np.zeros_like(y)
+            for _ in range(4):
+                reach = 2 * np.arcsinh(np.sqrt(0.5 * (50 + n * reach) / y))  # arccosh(1 + ...), also where that 1 would swallow the rest
             count = 400
             h = reach / count
             total = np.full_like(y, 0.5)
+            root = np.sqrt(y)
             for k in range(1, count + 1):
                 t = h * k
-                rise = 2 * np.sinh(0.5 * t) ** 2 * y
+                rise = 2 * (np.sinh(0.5 * t) * root) ** 2
                 total = total + 0.5 * (np.exp(n * t - rise) + np.exp(-n * t - rise))
             result[middle] = total * h * (1.0 if scaled else np.exp(-y))
         low = (x > 0) & (x < 1e-30)

@@ -112,7 +112,7 @@ def _workspace(v: Value) -> DimLike:
     table = x.size * WIDE
     for _ in range(k - 1):
         table = table * x.shape[-1]
-    return x.size * WIDE * (8 + 2 * k) + one(x) * 4 + (table * (3 * TERMS + 4 * k + 12) if k else 0)
+    return x.size * WIDE * (8 + 2 * k) + one(x) * 4 + (table * (3 * TERMS + 4 * k + 16) if k else 0)
 
 
 def _positive(rng: np.random.Generator, s: tuple[int, ...]) -> Array:

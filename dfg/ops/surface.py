@@ -198,7 +198,11 @@ class Surface:
             raise InferError(
                 "shape-mismatch", f"cannot broadcast {v.type} to shape [{', '.join(map(str, shape))}]", [(0, f"this is {v.type}")]
             )
-        narrow = emit_reshape(v, tuple(v.shape[k] for k in kept))
+        wanted = tuple(v.shape[k] for k in kept)
+        narrow = v
+        while narrow.shape != wanted and narrow.op.name == "reshape":
+            narrow = narrow.operands[0]  # `x[:, newaxis]` stretches as `x` does
+        narrow = emit_reshape(v, wanted) if narrow.shape != wanted else narrow
         return broadcast_along(narrow, shape, tuple(lead + k for k in kept))
 
     def elementwise(self, name: str, operands: Sequence[Operand], floating: bool = False) -> Value:

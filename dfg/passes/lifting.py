@@ -24,6 +24,8 @@ _SUM: Final = OPS["sum"]
 _CONTRACT: Final = OPS["contract"]
 _LINEAR: Final = frozenset(OPS[n] for n in ("add", "subtract", "negative", "reshape", "permute", "broadcast", "concat", "flip"))
 
+_PRODUCTS: Final = frozenset((_CONTRACT, OPS["multiply"]))
+
 
 class Lifting:
     """The terms of the sums over steps that some values of a reverse body are wanted for."""
@@ -37,6 +39,8 @@ class Lifting:
         self.inner: dict[int, Value] = {}
         self.products: list[Value] = []
         self.reduced: list[Value] = []
+        self.some = step.count is None and step.graph.facts.at_least(step.length, 1) is True
+        """Whether there is certainly a step."""
         leaves = self._terms(values)
         rest: list[Value] = []
         for v in leaves:
@@ -73,6 +77,11 @@ class Lifting:
             return ()
         if v.op is OPS["update"] and const_scalar(v.operands[0]) == 0:
             return v.operands[1:]
+        if v.op in _PRODUCTS:
+            # A factor that no step changes waits until after the loop, unless the sums of the other one are larger; or there may be no step: 0 * inf is no zero.
+            varying = [o for o in v.operands if self._capture(o) is None]
+            small = self.some and len(varying) == 1 and v.graph.facts.at_least(v.type.size, varying[0].type.size) is True
+            return varying if small and self.step.per_step(varying[0]) else ()
         return v.operands if v.op in _LINEAR and all([o.dtype is v.dtype and const_scalar(o) is None for o in v.operands]) else ()
 
     def stacked(self, v: Value) -> bool:
@@ -124,5 +133,6 @@ class Lifting:
                 zeros = v.operands[0]
                 made[i] = outer.emit(v.op, (full(outer, 0, zeros.type), made[v.operands[1].index]), v.attrs)
             else:
-                made[i] = outer.emit(v.op, tuple([made[o.index] for o in v.operands]), v.attrs)
+                operands = [made[o.index] if v.op not in _PRODUCTS or (c := self._capture(o)) is None else c for o in v.operands]
+                made[i] = outer.emit(v.op, tuple(operands), v.attrs)
         return made

@@ -254,6 +254,9 @@ def _scatter(r: Region, v: Value, p: int) -> None:
         taken.append(slot)
         r.emit("copy", (r.b.permuted(r.array(x), rows.order),), (target,), v)
     index, _ = _indices(r, v, x, indices, axes, batch, taken)
+    if mode == "add" and indices[0].rank > 1 and r.strides[u.index] is not None:
+        # `add_rows` copies values that do not lie in one piece.
+        r.b.workspaces[u.type.size * u.dtype.size] = None
     r.emit(f"scatter_{mode}", (values, index), (r.b.reshaped(target, rows.shape),), v)
     if not rows.natural:
         r.emit("copy", (r.b.permuted(target, inverse(rows.order)),), (out,), v)

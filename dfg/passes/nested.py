@@ -78,9 +78,11 @@ def change_bodies(g: Graph, v: Value, operands: tuple[Value, ...], change: Chang
 
 def resolve(graph: Graph) -> Graph:
     """A differentiated graph without `inner_trace`; the argument if it has none."""
-    if not _asks(graph.live(graph.roots.values())):
+    live = graph.live(graph.roots.values())
+    if not _asks(live):
         return graph
-    fresh, _ = rebuild(graph, graph.rules, _Resolver(graph.live(graph.roots.values())).handlers(), settled=True)
+    fresh, _ = rebuild(graph, graph.rules, _Resolver(live).handlers(), settled=True)
+    fresh.fired["inner_trace"] = sum(v.op is inner_trace for v in live)
     return fresh
 
 

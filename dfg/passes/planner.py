@@ -49,7 +49,8 @@ def compile_plan(
 
 
 def _initial_plans(graph: Graph, hints: Mapping[str, int]) -> list[Plan]:
-    """Plans for initial values, in levels: what depends on other parameters comes after them."""
+    """Plans for initial values, in levels: what depends on other parameters comes after them. One plan makes those that need the same sizes, so that what needs
+    none can be made before any is known."""
     pending = dict(graph.roots.initials)
     depends: dict[str, set[str]] = {}
     for name, v in pending.items():
@@ -57,7 +58,10 @@ def _initial_plans(graph: Graph, hints: Mapping[str, int]) -> list[Plan]:
     plans: list[Plan] = []
     while pending:
         ready = {n: v for n, v in pending.items() if not depends[n] & pending.keys()} or dict(pending)
-        plans.append(_plan(graph, ready, {}, hints, []))
+        alike: dict[frozenset[str], dict[str, Value]] = {}
+        for n, v in ready.items():
+            alike.setdefault(frozenset(_sizes_of(graph.live([v]))), {})[n] = v
+        plans += [_plan(graph, group, {}, hints, []) for group in alike.values()]
         for n in ready:
             del pending[n]
     return plans
@@ -108,12 +112,7 @@ def _plan(graph: Graph, chosen: Mapping[str, Value], updates: Mapping[str, Value
     def field_of(name: str, v: Value, a: int) -> Field:
         return Field(name, v.type, a, graph.spans.get(v.index), a in b.relied)
 
-    # Many values, few types: what is looked at twice is one object.
-    typed: list[Any] = [*b.arrays, *[f[0] for f in (*inputs.values(), *kept.values())], *live]
-    types: dict[int, Any] = {id(x.type): x.type for x in typed}
-    dims = {d for t in types.values() for part in (t.items if isinstance(t, TupleType) else (t,)) for d in part.shape}
-    dims |= {d for x in typed if x.attrs for d in _dims(x.attrs)}
-    used: set[str] = {n for d in dims for n in names(d)}
+    used = _sizes_of([*b.arrays, *[f[0] for f in (*inputs.values(), *kept.values())], *live])
     # What speaks of a size that nothing here has was needed by a value that this plan does not compute.
     needs = [need for need in graph.needs.values() if names(need.left) | names(need.right) <= used]
     spare = {v.attrs[0]: v for v in graph.values if whole and v.op is input_op and v.attrs[0] not in inputs}
@@ -164,6 +163,15 @@ def size_givers(used: set[str], bound: Sequence[Sequence[DimLike]], spare: Mappi
             if unbound(used, [*bound, *[spare[n] for n in fewer]], facts) == rest:
                 chosen = fewer
     return chosen
+
+
+def _sizes_of(typed: Sequence[Any]) -> set[str]:
+    """The names of sizes in types and attributes."""
+    # Many values, few types: what is looked at twice is one object.
+    types: dict[int, Any] = {id(x.type): x.type for x in typed}
+    dims = {d for t in types.values() for part in (t.items if isinstance(t, TupleType) else (t,)) for d in part.shape}
+    dims |= {d for x in typed if x.attrs for d in _dims(x.attrs)}
+    return {n for d in dims for n in names(d)}
 
 
 def unbound(used: set[str], shapes: Sequence[Sequence[DimLike]], facts: Facts) -> set[str]:

@@ -230,14 +230,22 @@ class Region:
         uses: dict[int, int] = {}
         for v in itertools.chain(*[w.operands for w in self.order], ends):
             uses[v.index] = uses.get(v.index, 0) + 1
+        joined: dict[int, int] = {}
+        for _, v in joins:
+            for o in v.operands:
+                joined[o.index] = joined.get(o.index, 0) + 1
         for p, v in joins:
             at: DimLike = 0
             for o in v.operands:
                 begin = tuple([at if k == v.attrs[0] else 0 for k in range(v.rank)])
                 at = at + o.shape[v.attrs[0]]
                 i = o.index
-                if (
-                    uses[i] == 1 and o.op.elementwise and o.op not in LOWERINGS and self.root.get(i) == i and i in self.birth
+                if i in self.pieces:
+                    # A part of two: it is computed in the first, which the second copies it from.
+                    first = self.root[self.pieces[i][0].index]
+                    self.last[first] = max(self.last.get(first, p), p)
+                elif (
+                    uses[i] == joined[i] and o.op.elementwise and o.op not in LOWERINGS and self.root.get(i) == i and i in self.birth
                     and i not in self.static and i not in self.arr and i not in self.fixed and (self.birth[i] < self.border) == (p < self.border)
                 ):  # fmt: skip
                     self.pieces[i] = (v, begin)
@@ -484,7 +492,7 @@ class Region:
             return
         if v.index in self.folded:
             self._dot(v)
-        elif op is CONCAT and any([o.index in self.pieces for o in v.operands]):
+        elif op is CONCAT and any([o.index in self.pieces and self.pieces[o.index][0] is v for o in v.operands]):
             self.concat(v)
         elif op in LOWERINGS:
             LOWERINGS[op](self, v, p)
@@ -508,8 +516,9 @@ class Region:
         out = self.arr[v.index] if v.index in self.arr else self.claim(v)
         at: DimLike = 0
         for o in v.operands:
-            if o.index not in self.pieces:
-                starts = tuple([at if k == v.attrs[0] else 0 for k in range(v.rank)])
+            starts = tuple([at if k == v.attrs[0] else 0 for k in range(v.rank)])
+            whole, begin = self.pieces.get(o.index, (None, ()))
+            if whole is not v or begin != starts:
                 source = self.narrow(o, o.shape)
                 self.emit("copy", (source,), (self.b.view(out, OPS["slice"], (starts, o.shape, (1,) * v.rank), o.type),), v)
             at = at + o.shape[v.attrs[0]]

@@ -1,8 +1,8 @@
 """Reverse mode through `scan`: one loop that runs the other way over traces of the forward one.
 
 Note [Residuals are projections]. The reverse body needs values of the forward body at each step. They are asked for as `trace(loop, k)`, the stack of
-the body's value k: no second forward loop exists, the planner stores exactly the traces that are used, and the reverse loop's own derivative asks for more traces.
-What costs nothing (constants, views, what depends on captures alone) is computed again in the reverse body.
+the body's value k: no second forward loop exists, the planner stores exactly the traces that are used, and the reverse loop's own derivative asks for more traces. Of a loop or branch inside the body it is a trace along a
+path (`inner_trace`, `dfg.passes.nested`): the inner loop does not run again either.
 
 Cotangents of carries are carries of the reverse loop, with a boolean carry beside one whose lanes are not all live. The cotangent of a capture is a sum over
 steps: a carry, or, if each step contributes a contraction, one contraction of stacks after the loop.
@@ -10,16 +10,17 @@ steps: a carry, or, if each step contributes a contraction, one contraction of s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dfg.ir import Graph, Subgraph, Value, seal
 from dfg.ops.base import OPS, full
 from dfg.ops.branch import loop_parts
-from dfg.ops.leaf import arg, project_inner, projection
+from dfg.ops.leaf import arg
 from dfg.passes.cotangent import Cot, Projection, Pullback, settle
+from dfg.passes.forward_copy import ForwardCopy
 from dfg.passes.lifting import Lifting
-from dfg.types import BOOL, TensorType, TupleType
+from dfg.types import BOOL, TensorType
 
 
 @dataclass(slots=True)
@@ -76,74 +77,6 @@ def _active(body: Subgraph, carries: int, need: Sequence[bool]) -> list[bool]:
             active[i] = True
 
 
-class ForwardCopy:
-    """A body copied into a graph in which its reverse is made: what the reverse uses of it is found out afterwards."""
-
-    def __init__(self, y: Value, body: Subgraph) -> None:
-        g = Graph(y.graph.facts, y.graph.rules)
-        self.graph = g
-        self.args = [g.emit(arg, (), (k, a.type)) for k, a in enumerate(body.inputs)]
-        self.place = {a.index: k for k, a in enumerate(self.args)}
-        self.mapping: dict[int, Value] = {a.index: self.args[k] for k, a in enumerate(body.inputs)}
-        self.old: dict[int, int] = {}
-        """The value of the body that a value here is."""
-        for v in body.graph.values:
-            made = self.mapping.get(v.index)
-            if made is None:
-                made = g.emit(v.op, tuple([self.mapping[o.index] for o in v.operands]), v.attrs)
-                self.mapping[v.index] = made
-            g.copy_tables(v, made)
-            self.old.setdefault(made.index, v.index)
-        self.size = len(g)
-        """Values from this index on belong to the reverse."""
-
-    def forward(self, v: Value) -> bool:
-        """Whether a value is one of the body, or a projection of one: what the body holds, or would hold if it were asked for."""
-        return v.index < self.size or (v.op.projects and v.operands[0].index < self.size)
-
-    def traced(self, y: Value, offset: int, f: Value) -> Value | None:
-        """The trace of a forward value, or None if it is computed again. See Note [Residuals are projections]."""
-        old = self.old.get(f.index)
-        if old is None:
-            source = self.old.get(f.operands[0].index) if f.op.projects else None
-            if source is None:
-                return None
-            path, index, what = projection(f)
-            return project_inner(y, (offset + source, *path), index, what)
-        if not f.operands or (f.op.view and not f.op.projects) or isinstance(f.type, TupleType):
-            return None
-        return OPS["trace"](y, index=offset + old)
-
-    def seed(self, key: Projection, offset: int) -> Value | None:
-        """The value here that a projection of the loop is the stack of; None if it is of another body."""
-        what, k = key
-        first = k[0][0] if what == "inner_trace" else k
-        value = self.mapping.get(first - offset)
-        if value is None or what != "inner_trace":
-            return value
-        (_, *path), index, last = k
-        return project_inner(value, path, index, last)
-
-    def invariant(self, v: Value, first: int) -> bool:
-        """Whether a value depends on captures (arguments from `first` on) and constants alone."""
-        variable = {a.index for a in self.args[:first]}
-        return not any(w.index in variable for w in self.graph.live([v]))
-
-    def needed(self, live: Sequence[Value], outputs: Sequence[Value], residual: Callable[[Value], Value | None]) -> dict[int, Value | None]:
-        """The forward values that the reverse needs: each with its residual, or None if it is computed again."""
-        needed: dict[int, Value | None] = {}
-        pending = [o for v in live if not self.forward(v) for o in v.operands if self.forward(o)]
-        pending += [o for o in outputs if self.forward(o)]
-        while pending:
-            f = pending.pop()
-            if f.index not in needed:
-                stack = residual(f)
-                needed[f.index] = stack
-                if stack is None:
-                    pending.extend(f.operands)
-        return needed
-
-
 class ReverseStep:
     """One attempt at a reverse body, for a guess of which carries need a predicate."""
 
@@ -153,7 +86,7 @@ class ReverseStep:
         self.active = active
         self.preds = preds
         self.body, self.length, self.carries, self.xs, self.reverse, self.count = loop_parts(y)
-        self.copy = ForwardCopy(y, self.body)
+        self.copy = ForwardCopy(y, self.body, self.carries)
         self.graph = self.copy.graph
         self.args = self.copy.args
         self.mapping = self.copy.mapping
@@ -312,7 +245,7 @@ class ReverseStep:
 
     # --- residuals ------------------------------------------------------------------------------------------------------------------
 
-    def residual(self, f: Value) -> Value | None:
+    def residual(self, f: Value, views: bool = False) -> Value | None:
         """The stack of a forward value in the outer graph, or None if it is computed again."""
         y = self.y
         k = self.copy.place.get(f.index)
@@ -322,7 +255,7 @@ class ReverseStep:
             return y.operands[k] if k < self.carries + self.xs else None
         if self._invariant(f):
             return None
-        stack = self.copy.traced(y, 0, f)
+        stack = self.copy.traced(y, 0, f, views)
         if stack is not None and stack.op is OPS["trace"]:
             for n, o in enumerate(self.body.outputs[self.carries :]):
                 if o.index == stack.attrs[0]:
@@ -442,11 +375,11 @@ class _Side:
         self.entering.append((made, outside))
         return made
 
-    def _residual(self, f: Value) -> Value | None:
+    def _residual(self, f: Value, views: bool = False) -> Value | None:
         k = self.copy.place.get(f.index)
         if k is not None:
             return self.y.operands[k + 1]
-        return self.copy.traced(self.y, self.offset, f)
+        return self.copy.traced(self.y, self.offset, f, views)
 
     def take(self) -> list[Value]:
         """What the reverse body captures, as values of the outer graph."""

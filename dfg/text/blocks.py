@@ -144,8 +144,21 @@ def results(w: Scope, v: Value, carries: int, stacks: Sequence[Value], reverse: 
     return names
 
 
-def carried_text(names: Sequence[str], starts: Sequence[str]) -> str:
-    return " carry " + ", ".join([f"{n} = {s}" for n, s in zip(names, starts, strict=True)]) if names else ""
+def begun(w: Scope, operands: Sequence[Value], body: Graph) -> list[tuple[str, str]]:
+    """For each carry its type, where it must be told, and what it begins as. A start that is a literal has no dtype of its own, and takes that of what it meets in
+    the body: its type is told where that may be another."""
+    found = []
+    for o in operands:
+        t, written = typed(w, o), w.terms[o.index]
+        literal = written.dtype is None and written.shape == o.shape and "(" not in t.text
+        others = {v.type.dtype for v in body.values if isinstance(v.type, TensorType)} - {o.dtype}
+        told = literal and any(d.kind == o.dtype.kind for d in others)
+        found.append((f" : {o.type}" if told else "", t.at(Level.OR)))
+    return found
+
+
+def carried_text(names: Sequence[str], starts: Sequence[tuple[str, str]]) -> str:
+    return " carry " + ", ".join([f"{n}{t} = {s}" for n, (t, s) in zip(names, starts, strict=True)]) if names else ""
 
 
 def scan(w: Scope, v: Value) -> Steps:
@@ -155,7 +168,7 @@ def scan(w: Scope, v: Value) -> Steps:
     yielded = [body.outputs[p.attrs[0]] if p.op.name == "part" else body.graph.values[p.attrs[0]] for p in stacks]
     captured = captures(w, v.operands[carries + xs :])
     inner = enter(w, body.graph, w.depth + 1, set(), list(zip(body.inputs[carries + xs :], captured, strict=True)))
-    starts = [typed(w, o).at(Level.OR) for o in v.operands[:carries]]
+    starts = begun(w, v.operands[:carries], body.graph)
     along = through(w, v.operands[carries : carries + xs], reverse) or [f"{w.use('arange')}({size_text(w, length)})"]
     names = heads(w, inner, body.inputs[: carries + xs], v.operands, carries)
     elements = names[carries:] or [inner.fresh()]
@@ -218,7 +231,7 @@ def while_(w: Scope, v: Value) -> Steps:
     if any(p.op.name == "trace" for p in asked):
         yield from guarded(w, v, body, length, carries, 0, captured, False, test, counted)
         return
-    starts = [typed(w, o).at(Level.OR) for o in v.operands[:carries]]
+    starts = begun(w, v.operands[:carries], body.graph)
     inner = enter(w, body.graph, w.depth + 1, set(), list(zip(body.inputs[carries:], captured, strict=True)))
     names = heads(w, inner, body.inputs[:carries], v.operands, carries)
     outside = [atom(n, a.dtype, a.shape) for n, a in zip(names, test.inputs, strict=False)]
@@ -239,7 +252,7 @@ def while_(w: Scope, v: Value) -> Steps:
     step(inner, body.outputs, [], names)
     targets = results(w, v, carries, [], False)
     if counted is not None:
-        names, starts = [*names, count], [*starts, "0"]
+        names, starts = [*names, count], [*starts, ("", "0")]
         targets.append(w.choose(counted))
         w.remember(counted, targets[-1])
     w.line(f"{', '.join(targets)} = while {text} max {size_text(w, length)}{carried_text(names, starts)} {{")
@@ -271,7 +284,7 @@ def guarded(
     stacks = [p for p in projected(w, v) if p.op.name == "trace" or carries <= p.attrs[0] and p is not counted]
     yielded = [body.outputs[p.attrs[0]] if p.op.name == "part" else body.graph.values[p.attrs[0]] for p in stacks]
     rows = [y.type for y in yielded]
-    starts = [typed(w, o).at(Level.OR) for o in v.operands[:carries]]
+    starts = begun(w, v.operands[:carries], body.graph)
     along = through(w, v.operands[carries : carries + xs], reverse)
     counter = f"{w.use('arange')}({size_text(w, length)})"
     along.append(f"{w.use('flip')}({counter}, axis=0)" if reverse else counter)
@@ -306,9 +319,9 @@ def guarded(
     if yielded:
         glue.line(f"yield {', '.join(new[carries:])}")
     targets = results(w, v, carries, stacks, reverse)
-    heads_, begins = names[:carries], list(starts)
+    heads_, begins = names[:carries], starts
     if counted is not None:
-        heads_, begins = [*heads_, count], [*begins, "0"]
+        heads_, begins = [*heads_, count], [*begins, ("", "0")]
         targets.insert(carries, w.choose(counted))
         w.remember(counted, targets[carries])
     w.line(f"{', '.join(targets)} = scan {', '.join(names[carries:])} in {', '.join(along)}{carried_text(heads_, begins)} {{")

@@ -132,3 +132,28 @@ def test_exact_text_is_differentiated_too(dfg, lesson: str) -> None:
     told = values(dfg, "more.dfg", *FED)
     assert told["dl_dx"] == [pytest.approx(0.5 * 179.32513024916253)]
     assert told["dl_du"] == [pytest.approx(179.32513024916253)]
+
+
+def test_large_constants_stand_in_a_file_beside_the_printed_program(dfg) -> None:
+    """On standard output, where nothing stands beside, they are written out."""
+    Path("a.dfg").write_text(
+        "input x : f64[100]\nparam w : f64 = 2\nconst t = normal([100], seed=1)\ny = w ** 3 * sum(t * x) + sum(arange(70) * [i for i in 0..70])\noutput y\n"
+    )
+    wanted = values(dfg, "a.dfg", "--input", f"x={[0.5] * 100}")
+    for words, name in ((("grad", "a.dfg"), "g.dfg"), (("emit", "a.dfg", "--target", "source"), "s.dfg"), (("emit", "a.dfg"), "ir.dfg")):
+        text = dfg(*words).out
+        assert "load(" not in text
+        ended = dfg(*words, "-o", name)
+        assert (ended.code, ended.out, ended.err) == (0, "", "")
+        kept = Path(name).read_text()
+        assert "load(" in kept
+        assert len(kept) < 1500 < len(text)
+        assert values(dfg, name, "--input", f"x={[0.5] * 100}")["y"] == wanted["y"]
+    assert dfg("grad", "g.dfg", "--loss", "dy_dw", "--wrt", "w", "-o", "gg.dfg").code == 0
+    assert values(dfg, "gg.dfg", "--input", f"x={[0.5] * 100}")["d2y_dw_dw"] == pytest.approx(12 * sum_of_draws() * 0.5)
+
+
+def sum_of_draws() -> float:
+    import dfg as library
+
+    return float(library.compile(library.loads("output s = sum(normal([100], seed=1))\n"))()["s"])

@@ -88,6 +88,13 @@ VALUES: list[tuple[str, dict[str, Any], Any]] = [
     ("const a = [[1, 2], [3, 4]]\nconst b = sum(a) * 2\noutput y = zeros([b]) + a[1, 0]\n", {}, [3.0] * 20),
     ("input x : f64[n]\ndim n % 4 == 0\noutput y = sum(reshape(x, [n // 4, 4]), axis=0)\n", {"x": np.arange(8.0)}, [4.0, 6, 8, 10]),
     ("input x : f64[n]\ninput z : f64[m]\ndim n == m\noutput y = x + z\n", {"x": [1.0], "z": [2.0]}, [3.0]),
+    ("input x : f64[4]\nys = for i in 0..3 { yield x[i] * i }\noutput y = ys\n", {"x": [1.0, 2, 3, 4]}, [0.0, 2, 6]),
+    ("input x : f64[4]\na, b = for i in 0..2 {\n  t = x[i] + 1\n  yield t, i\n}\noutput y = a * 10 + b\n", {"x": [1.0, 2, 3, 4]}, [20.0, 31]),
+    ("input x : f64[4]\nr = for i in 0..2 { yield (p = x[i], q = (s = [i, i + 1])) }\noutput y = r.p + r.q.s[1]\n", {"x": [1.0, 2, 3, 4]}, [2.0, 4]),
+    ("input x : f64[n]\n_, h = scan v in x carry s = zeros([2]) with [0] = 1 {\n  s = s * v\n  yield s\n}\noutput y = h[-1]\n", {"x": [1.0, 2, 3]}, [6.0, 0]),
+    ("input x : f64[3]\ns, _ = scan v in x carry s = ones([2]) with [0] += 1, t = x with [1] = 2 {\n  s = s * v\n  t = t + 1\n}\noutput y = s\n", {"x": [1.0, 2, 3]}, [12.0, 6]),
+    ("input x : f64[n]\ndef f(v, act = none) = if act == none { v } else { act(v) }\noutput y = f(x) + f(x, abs)\n", {"x": [-1.0, 2]}, [0.0, 4]),
+    ("input x : f64[n]\ndef f(v, p = none) = if none != p { v * p.w } else { v }\noutput y = f(x) + f(x, (w = 3.0, b = 1))\n", {"x": [-1.0, 2]}, [-4.0, 8]),
 ]
 
 

@@ -244,3 +244,34 @@ def test_the_reason_and_the_way_out_are_told(text: str, code: str, primary: str,
     assert d.span is not None and d.span.text == primary
     assert label is None or any(x.span.text.startswith(label) for x in d.labels)
     assert words in " ".join([d.message, d.help or "", *[x.text for x in d.labels]])
+
+
+@pytest.mark.parametrize(("text", "names"), [
+    ("def f(a) = a + nothing", ["nothing"]),
+    ("def f(a) = nothing(a) + other", ["nothing", "other"]),
+    ("def f(a) {\n  b = scan v in a carry s = nothing { s = s + v * more }\n  b\n} with vjp(ct, y) = ct * y * b2", ["nothing", "more", "b2"]),
+    ("def f(a, k = 3) = if k > 2 { [a[i] for i in 0..k] } else { mean(a, axis=-1) * pi + inf }", []),
+    ("def f(a : f64[p, q], g) -> f64[p] {\n  y[i] = sum(j: a[i, j] * j) * i\n  z : f64[p] = y\n  g(z, scale=p) + w[0] + sum(a.shape) + later(z)\n}\ndef later(t) = softmax(t)", []),
+    ("def f(p, x) {\n  a, _ = scan _ in x carry s = (u = p.w, v = 1), k = 0 {\n    s = (u = s.u + k, v = s.v)\n    k = k + 1\n  }\n  a.u + total(params) + nn.linear(p, x)\n}\nuse nn", []),
+    ("def f(x) = zeros([3], dtype=f32)[..., newaxis] + x[:, none, 1:]", []),
+    ("def f(x) = print(x)", ["print"]),
+])  # fmt: skip
+def test_unknown_names_in_functions_that_nothing_calls(text: str, names: list[str]) -> None:
+    program = "param w : f64[3] = 1\n" + text + "\noutput w\n"
+    found = wrong(program) if names else load_text(program).warnings
+    assert [(d.span.text if d.span else "") for d in found if d.severity == "error"] == names
+    assert {d.code for d in found if d.severity == "error"} <= {"unknown-name", "unknown-op"}
+
+
+@pytest.mark.parametrize(("statement", "hides"), [
+    ("s = scan i in arange(3) carry s = zeros([3]) { s[i] = x[i] }", True),
+    ("s = for i in 0..3 carry s = zeros([3]) { s[i] = x[i] }", True),
+    ("s = scan v, k in x, arange(3) { t[k] = x[k] * v\n yield t }", True),
+    ("s = scan i in arange(3) carry s = zeros([3]) { s[j] = x[j] * i }", False),
+    ("i = 3\ns[i] = x[i]", False),
+    ("def f(x) { z[i] = x[i]\n z }\ns = scan i in arange(3) { yield f(x) * i }", False),
+])  # fmt: skip
+def test_an_index_that_hides_the_loops_is_warned_of(statement: str, hides: bool) -> None:
+    found = load_text(f"input x : f64[3]\n{statement}\noutput s\n").warnings
+    assert [d.code for d in found] == ["hidden-index"] * hides
+    assert all(d.severity == "warning" and d.labels for d in found)

@@ -79,3 +79,39 @@ def test_what_is_wrong_with_a_test(body: str, code: str) -> None:
 def test_the_programs_of_the_language_page() -> None:
     made, codes = lower('def f(x) = x\ninput x : f64[n]\nd[i] = x[i + 1] - x[i]\ntest "a" { x = [1.0, 2, 3, 4]\n  d == [1, 1, 1] }\n')
     assert codes == [] and values(made)["check 1"].all()
+
+
+RECORDS = """input x : f64[n]
+param p = (w = [1.0, 2.0], b = (c = 0.5, d = 1))
+param q : f64 = 1.0
+param e : f64[n] = 0.0
+l = sum(p.w ** 2) * p.b.c * q + sum(e * x)
+output l
+"""
+
+
+@pytest.mark.parametrize(("body", "kept"), [
+    ("p = (b = (d = 2, c = 1.5), w = [3, 4])", {"p.w": [3.0, 4.0], "p.b.c": 1.5, "p.b.d": 2}),
+    ("p = (w = zeros([2]), b = (c = 0, d = 1))\n  q = p.b.d + 1", {"p.w": [0.0, 0.0], "p.b.c": 0.0, "p.b.d": 1, "q": 2.0}),
+    ("p.w = [3, 4]", {"p.w": [3.0, 4.0]}),
+    ("params = (p = (w = [3, 4], b = (c = 1, d = 2)), q = 5, e = [7])", {"p.w": [3.0, 4.0], "p.b.c": 1.0, "p.b.d": 2, "q": 5.0, "e": [7.0]}),
+])  # fmt: skip
+def test_a_record_is_set_as_a_whole_or_by_its_leaves(body: str, kept: dict[str, object]) -> None:
+    made, codes = lower(RECORDS + f'test "a" {{\n  x = [1.0]\n  {body}\n  l ~= 0 within 1e9\n  gradcheck l wrt p.w\n}}\n')
+    assert codes == []
+    assert {k: a.tolist() for k, a in made.kept.items()} == kept
+
+
+@pytest.mark.parametrize(("body", "code"), [
+    ("p = (w = [3, 4], b = 1)", "structure-mismatch"), ("p = 3", "structure-mismatch"), ("q = (a = 3)", "structure-mismatch"),
+    ("p = (w = [3, 4, 5], b = (c = 1, d = 2))", "wrong-shape"), ("gradcheck l wrt p", "integer-target"),
+    ("p = (w = [3, 4], b = (c = 1, d = 2.5))", "wrong-dtype"), ("l = 3", "duplicate-name"),
+])  # fmt: skip
+def test_a_record_of_other_leaves_does_not_fit(body: str, code: str) -> None:
+    assert lower(RECORDS + f'test "a" {{\n  x = [1.0]\n  {body}\n}}\n')[1] == [code]
+
+
+def test_gradcheck_by_a_record_is_by_its_leaves() -> None:
+    made, codes = lower('param p = (w = [1.0, 2.0], b = (c = 0.5))\nparam q : f64 = 2\nl = sum(p.w) * p.b.c * q\ntest "a" {\n  gradcheck l wrt p\n  gradcheck l wrt params\n}\n')
+    assert codes == []
+    assert [g.targets for g in made.gradchecks] == [("p.w", "p.b.c"), ("p.w", "p.b.c", "q")]

@@ -10,7 +10,7 @@ import pytest
 
 from dfg.api import compile as compile_program
 from dfg.api import loads
-from dfg.ops import special_bessel, special_error, special_gamma
+from dfg.ops import special_bessel, special_beta, special_error, special_gamma, special_integrals
 
 sc = pytest.importorskip("scipy.special")
 RNG = np.random.default_rng(7)
@@ -110,3 +110,65 @@ def test_gradients_of_the_incomplete_gamma_function_by_both_arguments() -> None:
     np.testing.assert_allclose(made["da"], (sc.gammainc(a + h, x) - sc.gammainc(a - h, x)) / (2 * h), rtol=1e-6)
     np.testing.assert_allclose(made["dx"], (sc.gammainc(a, x + h) - sc.gammainc(a, x - h)) / (2 * h), rtol=1e-6)
     np.testing.assert_allclose(made["daa"], (fn(a=a + h, x=x)["da"] - fn(a=a - h, x=x)["da"]) / (2 * h), rtol=1e-6)
+
+
+def test_incomplete_beta_and_inverses() -> None:
+    a, b = np.exp(RNG.uniform(-5, 8, (2, 3000)))
+    x = np.clip(RNG.beta(np.maximum(a, 0.05), np.maximum(b, 0.05)), 1e-12, 1 - 1e-12)
+    np.testing.assert_allclose(special_beta.betainc(a, b, x), sc.betainc(a, b, x), rtol=2e-12, atol=1e-290)
+    edges = np.array([[2.0, 3.0, 0.0], [2.0, 3.0, 1.0], [2.0, 3.0, np.nan], [np.nan, 1.0, 0.5], [-1.0, 1.0, 0.5], [2.0, 3.0, 1.5]]).T
+    np.testing.assert_allclose(special_beta.betainc(*edges), sc.betainc(*edges))
+    a, p = np.exp(RNG.uniform(-4, 9, 3000)), np.where(RNG.random(3000) < 0.5, RNG.random(3000), np.exp(-RNG.uniform(0, 300, 3000)))
+    want = sc.gammaincinv(a, p)
+    np.testing.assert_allclose(special_beta.gammaincinv(a, p), want, rtol=1e-11, atol=1e-290)
+    np.testing.assert_allclose(special_beta.gammainccinv(a, p), sc.gammainccinv(a, p), rtol=1e-11)
+    a, b = np.exp(RNG.uniform(-3, 6, (2, 3000)))
+    want = sc.betaincinv(a, b, p)
+    fine = np.isfinite(want)  # SciPy gives up at some
+    np.testing.assert_allclose(special_beta.betaincinv(a, b, p)[fine], want[fine], rtol=1e-10, atol=1e-290)
+    assert np.isfinite(special_beta.betaincinv(a, b, p)).all()
+    assert special_beta.gammaincinv(np.array(2.0), np.array([0.0, 1.0])).tolist() == [0.0, np.inf]
+
+
+def test_derivatives_of_the_incomplete_beta_function_at_large_parameters() -> None:
+    a, b = RNG.uniform(20, 200, (2, 200))
+    x = a / (a + b) * RNG.uniform(0.9, 1.1, 200)
+    h = 1e-4 * a
+    slope = (sc.betainc(a + h, b, x) - sc.betainc(a - h, b, x)) / (2 * h)
+    np.testing.assert_allclose(special_beta.betainc_derivative(a, b, x, (1, 0)), slope, rtol=1e-5, atol=1e-9)
+    cross = (special_beta.betainc_derivative(a + h, b, x, (0, 1)) - special_beta.betainc_derivative(a - h, b, x, (0, 1))) / (2 * h)
+    np.testing.assert_allclose(special_beta.betainc_derivative(a, b, x, (1, 1)), cross, rtol=1e-4, atol=1e-9)
+
+
+def test_quantiles_of_counts() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    u = RNG.random(4000)
+    rate = np.exp(RNG.uniform(-3, 10, 4000))
+    np.testing.assert_array_equal(special_beta.poisson_quantile(u, rate), stats.poisson.ppf(u, rate))
+    n, p = RNG.integers(0, 2000, 4000).astype(float), RNG.random(4000)
+    np.testing.assert_array_equal(special_beta.binomial_quantile(u, n, p), stats.binom.ppf(u, n, p))
+    assert special_beta.poisson_quantile(np.array(0.5), np.array([-1.0, np.nan, 0.0])).tolist() == [-1, -1, 0]
+    assert special_beta.binomial_quantile(np.array(0.5), np.array([2.5, 3.0, 3.0]), np.array([0.5, 1.0, 0.0])).tolist() == [-1, 3, 0]
+
+
+MORE: list[tuple[str, Callable[[Any], Any], Callable[[Any], Any], np.ndarray]] = [
+    ("expi", special_integrals.expi, sc.expi, np.concatenate([UP[UP > 1e-3], -UP])),
+    ("exp1", special_integrals.exp1, sc.exp1, UP),
+    ("si", lambda x: special_integrals.sici(x)[0], lambda x: sc.sici(x)[0], WIDE[np.abs(WIDE) < 1e5]),
+    ("ci", lambda x: special_integrals.sici(x)[1], lambda x: sc.sici(x)[1], UP[UP < 1e5]),
+    ("dawsn", special_integrals.dawsn, sc.dawsn, WIDE),
+    ("lambertw", lambda x: special_integrals.lambertw(x, 0), lambda x: sc.lambertw(x).real, np.concatenate([UP, RNG.uniform(-0.36, 0, 500)])),
+    ("lambertw -1", lambda x: special_integrals.lambertw(x, -1), lambda x: sc.lambertw(x, -1).real, -np.exp(-RNG.uniform(1.01, 600, 1000))),
+    ("zeta", lambda x: special_integrals.zeta_derivative(x, np.array(1.0), 0), sc.zeta, 1 + np.exp(RNG.uniform(-5, 4, 500))),
+    *[(f"j{n}", lambda x, n=n: special_integrals.jn(n, x), lambda x, n=n: sc.jv(n, x), RNG.uniform(-60, 60, 1000)) for n in (0, 1, 2, 7)],
+    *[(f"k{n}", lambda x, n=n: special_integrals.kn(n, x, False), lambda x, n=n: sc.kn(n, x), np.exp(RNG.uniform(-20, 6, 1000))) for n in (0, 1, 4)],
+]
+
+
+@pytest.mark.parametrize(("name", "ours", "theirs", "x"), MORE, ids=[c[0] for c in MORE])
+def test_integrals_and_bessel_functions(name: str, ours: Callable[[Any], Any], theirs: Callable[[Any], Any], x: np.ndarray) -> None:
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-12, atol=1e-14)
+        # SciPy's `jv` has no limit at infinity, its `zeta` goes on below 1.
+        special = np.array([2.0 if name == "zeta" else 0.0, {"j": 3.0, "l": -0.1}.get(name[0] if name != "lambertw" else "", np.inf), np.nan])
+        np.testing.assert_allclose(ours(special), theirs(special), rtol=1e-12)

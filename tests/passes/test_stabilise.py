@@ -66,7 +66,31 @@ def test_value_and_gradients(rule: str, form: str, x: list[float], value: float,
 
 def test_every_rule_has_a_case() -> None:
     rules = {r.__name__ for table in STABLE.always.values() for r in table}
-    assert rules == {c[0] for c in CASES}
+    assert rules == {c[0] for c in CASES} | {"function_of_matrix"}
+
+
+def test_a_function_of_a_matrix_is_one_op() -> None:
+    """At the identity the cotangents of eigenvalues and vectors alone do not hold the gradient of the logarithm."""
+    program = loads("input x : f64[2, 2]\ninput c : f64[2, 2]\nw, v = eigh(x)\nl = sum(c * (v @ diag(log(w)) @ v.T))\noutput g = grad(l, x)\n")
+    report = Report()
+    program.stage("stabilised", report=report)
+    assert "function_of_matrix" in report.fired
+    made = compile_program(program)(x=np.eye(2), c=np.array([[1.0, 2.0], [0.0, 3.0]]))
+    np.testing.assert_allclose(made["g"], [[1, 1], [1, 3]], rtol=1e-14)
+
+
+@pytest.mark.parametrize("form", ["(v * log(w)) @ v", "(v.T * log(w)) @ v", "(v * w[::-1]) @ v.T", "(v * (w - max(w))) @ v.T", "(v * log(w)) @ u.T"])
+def test_what_is_no_function_of_a_matrix_stays(form: str) -> None:
+    program = loads(f"input x : f64[2, 2]\ninput z : f64[2, 2]\nw, v = eigh(x)\nq, u = eigh(z)\noutput y = {form}\n")
+    report = Report()
+    program.stage("stabilised", report=report)
+    assert "function_of_matrix" not in report.fired
+    x, z = np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([[3.0, 1.0], [1.0, 1.0]])
+    w, v = np.linalg.eigh(x)
+    _, u = np.linalg.eigh(z)
+    meaning = {"(v * log(w)) @ v": (v * np.log(w)) @ v, "(v.T * log(w)) @ v": (v.T * np.log(w)) @ v, "(v * w[::-1]) @ v.T": (v * w[::-1]) @ v.T,
+               "(v * (w - max(w))) @ v.T": (v * (w - w.max())) @ v.T, "(v * log(w)) @ u.T": (v * np.log(w)) @ u.T}
+    np.testing.assert_allclose(compile_program(program)(x=x, z=z)["y"], meaning[form], rtol=1e-12)
 
 
 def test_rules_fire_in_bodies_and_leave_other_policies_alone() -> None:

@@ -17,11 +17,12 @@ from dfg.diagnostics.codes import CODES
 from dfg.dims import Facts, named
 from dfg.frontend.exact import read_exact
 from dfg.frontend.tables import tables
-from dfg.ir import Const, Graph, digest, verify
-from dfg.ops.base import OPS, make_constant
+from dfg.ir import Const, Graph, Roots, digest, verify
+from dfg.ops.base import OPS, Op, make_constant
 from dfg.source import Source
 from dfg.text import exact
 from dfg.text.words import RESERVED
+from dfg.tools.proof import build, cases_of, results_of
 from dfg.types import DTYPES, F32, F64, I64, TensorType
 
 
@@ -296,3 +297,17 @@ def test_a_program_of_exact_text_loads_like_any_other() -> None:
     assert list(program.inputs) == ["x", "on"] and list(program.params) == ["w"] and program.dims == ("n",)
     with pytest.raises(UserError, match="unknown-op"):
         load_text("default exact\nx : f64 = nonsense()\n")
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if op.samples is not None], ids=lambda op: op.name)
+def test_every_op_with_every_form_of_its_attributes(op: Op) -> None:
+    """Attributes are numbers, words, lists of either, and nothing: each is read as it was."""
+    seen = set()
+    for case in cases_of(op):
+        if case.attrs in seen:
+            continue
+        seen.add(case.attrs)
+        graph, _, y = build(op, case)
+        graph.roots = Roots({f"y{k}": v for k, v in enumerate(results_of(y))}, {}, {})
+        again = round_trip(graph)
+        assert [v.attrs for v in again.values] == [v.attrs for v in graph.values]

@@ -385,8 +385,37 @@ def test_a_function_that_does_something_else_is_not_taken_for_the_op() -> None:
     "input x : f64[n]\n_, b, c = scan v in x carry p = 1.0, q = 2.0 {\n  yield p, q\n  p, q = q, p + v\n}\noutput b, c\n".replace("_, b", "_, _, b"),
     "input x : f64[n]\nb = if x[0] > 0 { scan v in x carry s = 0.0 { s = s + v } } else { x[1] }\noutput b\n",
     "input x : f64[n]\nb, _ = while b < 9 max 5 carry b = x[0], k = 0 {\n  b = b + k\n  k = k + 1\n}\noutput b\n",
+    "input x : f64[n]\ninput m, c : f64[2]\noutput a = x[:, newaxis] - m\noutput b = x[:, newaxis] - c\n",
+    "input x : f64[n]\ninput m : f64[k, 2]\nxs = x[:, newaxis, newaxis]\noutput a = (xs - m) * xs\noutput b = where(xs > 0, m, xs)\n",
+    "input x : f64[n, 3]\ninput m : f64[3]\nr = x[:, :1]\noutput a = r - m\noutput b = r * m\n",
 ])  # fmt: skip
 def test_printing_what_was_printed_changes_nothing(source: str) -> None:
     """Names that the printer had to bind are names of the program when it is printed again."""
     text = printed(printed(source))
     assert printed(text) == text
+
+
+def test_a_new_axis_that_stretches_prints_as_it_was_written() -> None:
+    source = "input x : f64[n]\ninput m, c : f64[2]\noutput a = x[:, newaxis] - m\noutput b = x[:, newaxis] - c\n"
+    assert printed(source) == source
+
+
+@pytest.mark.parametrize("loop", [
+    "r = scan v in x carry s : f64 = 0 { s = s + v }",
+    "r = scan v in x carry s : f64[2] = 1.5 { s = s * v }",
+    "r = scan v in x carry s : f64[2] = [1.5, -inf] { s = s * v }",
+    "r = scan v in k carry s : i64 = 2 { s = s + v }",
+    "r = scan v in k carry s : i64[2] = [1, 2] { s = s * v }",
+    "r = while r < 3 max 10 carry r : f64 = 0 { r = r + x[0] }",
+    "r, q = scan v in x carry r : f32 = 0, q : f64 = 1 {\n  r = r + v\n  q = q * v\n}",
+    "r, q = while r < 3 max 10 carry r : f64 = 0, q = 0 {\n  r = r + x[q]\n  q = q + 1\n}",
+    "r = for i in 0..3 carry r : f64 = 0 { r = r + x[i] }",
+    "r = if k[0] > 0 { scan v in x carry s : f64 = 0 { s = s + v } } else { 1.0 }",
+])  # fmt: skip
+def test_the_type_of_a_carry_that_begins_as_a_literal(loop: str) -> None:
+    """A literal has no dtype: printed again it would take that of what it meets."""
+    graph = lowered(f"input x : f32[3]\ninput k : i32[3]\n{loop}\noutput r\n")
+    again = lowered(readable(graph))
+    assert again.roots.outputs["r"].type == graph.roots.outputs["r"].type
+    same_values(graph, readable(graph), tolerance=1e-12)
+    assert readable(again) == readable(graph)

@@ -136,6 +136,22 @@ CODES: dict[str, Code] = {
         """,
         severity="warning",
     ),
+    "hidden-index": code(
+        "an indexed statement whose index hides a loop's",
+        """`z[i] = …` binds a whole array: its index `i` runs over all places, in a loop over `i` as well. To change one place in each step, use the functional
+        update `with`. If the whole array is meant, another name for the index says so. It is a warning.""",
+        """
+        input x : f64[n]
+        s = scan i in arange(n) carry s = zeros([n]) { s[i] = 2 * x[i] }
+        output s
+        """,
+        """
+        input x : f64[n]
+        s = scan i in arange(n) carry s = zeros([n]) { s = s with [i] = 2 * x[i] }
+        output s
+        """,
+        severity="warning",
+    ),
     "implicit-cast": shown(
         "an implicit conversion, where none is wanted",
         """With `dfg check --strict` every conversion must be written. `dfg check --casts` lists those that are not, with their reasons.""",

@@ -18,11 +18,28 @@ import numpy as np
 from dfg.diagnostics.codes import nearest
 from dfg.frontend.builder.emit import refuse, surface
 from dfg.frontend.builder.homes import Handle
+from dfg.frontend.builder.numpy_composed import COMPOSED as COMPOSITIONS
+from dfg.frontend.builder.numpy_composed import EXTREME, INITIAL, UFUNCS, _extreme
+from dfg.frontend.builder.numpy_composed import OTHERWISE as MEANT_OTHERWISE
 from dfg.ops.surface import FUNCTIONS, role
 
 MODULES: Final = (np, np.linalg)
-REDUCTIONS: Final = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any"}
-ACCUMULATIONS: Final = {"add": "cumulative_sum", "multiply": "cumulative_prod"}
+REDUCTIONS: Final = {
+    "add": "sum",
+    "multiply": "prod",
+    "maximum": "max",
+    "minimum": "min",
+    "logical_and": "all",
+    "logical_or": "any",
+    "logaddexp": "logsumexp",
+}
+ACCUMULATIONS: Final = {
+    "add": "cumulative_sum",
+    "multiply": "cumulative_prod",
+    "maximum": "cumulative_max",
+    "minimum": "cumulative_min",
+    "logaddexp": "logcumsumexp",
+}
 SPELLINGS: Final = {
     "a_min": "min",
     "a_max": "max",
@@ -46,6 +63,8 @@ OLD_NAMES: Final = {
     "cumprod": "cumulative_prod",
 }
 """NumPy's older names, where NumPy does not itself know the newer one for the same object and both mean the same."""
+HARMLESS: Final = {"optimize", "kind"}
+"""Arguments that choose a method and not a value."""
 FLATTENING: Final = {"cumsum", "cumprod", "take", "repeat"}
 """NumPy functions that flatten their operand where they are given no axis."""
 BOOLEAN: Final = {
@@ -97,20 +116,13 @@ ADVICE: Final = {
     "array": "`dfg.stack([a, b])` makes one tensor of several",
     "asarray": "a tensor is an array of the program already",
     "dot": "write `a @ b`",
-    "inner": "write `a @ b`, or `dfg.einsum`",
-    "vdot": "write `dfg.sum(a * b)`",
-    "allclose": "`dfg.all(dfg.abs(a - b) <= t)` computes it",
     "isclose": "`dfg.abs(a - b) <= t` computes it",
-    "array_equal": "`dfg.all(a == b)` computes it",
     "copyto": "a tensor does not change: `dfg.where(p, new, old)` gives a new one",
     "put": "a tensor does not change: `x.at[i].set(v)` gives a new one",
     "nonzero": "the size of its result depends on the numbers: select with `dfg.where`",
     "unique": "the size of its result depends on the numbers, and sizes are known while compiling",
-    "extract": "the size of its result depends on the numbers: select with `dfg.where`",
-    "append": "`dfg.concat([a, b])` joins tensors",
     "hstack": "`dfg.concat([a, b], axis=1)` joins tensors (axis 0 for vectors)",
     "vstack": "`dfg.concat([a, b], axis=0)` joins tensors (`dfg.stack` for vectors)",
-    "apply_along_axis": "`dfg.vmap` applies a function along an axis",
     "vectorize": "`dfg.vmap` applies a function along an axis",
 }
 """What to write in place of functions that have no counterpart."""
@@ -127,6 +139,8 @@ def ufunc(func: Any, method: str, inputs: Sequence[Any], kwargs: Mapping[str, An
         return surface(REDUCTIONS[name], inputs, {**rest, "axis": axis})
     if method == "accumulate" and ACCUMULATIONS.get(name) in FUNCTIONS:
         return surface(ACCUMULATIONS[name], inputs, {"axis": 0, **rest})
+    if method == "__call__" and name in UFUNCS:
+        return UFUNCS[name](*inputs)
     found = surface_name(func)
     if method == "outer" and found is not None and len(inputs) == 2:
         a, b = inputs
@@ -190,6 +204,8 @@ def function(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return DIRECT[name](*args, **kwargs)
     title = _title(func)
     refuse_memory(title, kwargs)
+    if (initial := kwargs.get("initial", np._NoValue)) is not np._NoValue and initial is not None and (name in INITIAL or name in EXTREME):
+        return (INITIAL[name] if name in INITIAL else _extreme(name))(*args, **kwargs)
     found = surface_name(func)
     if found is None or name in OTHERWISE:
         composed = OTHERWISE.get(name) or COMPOSED.get(name)
@@ -243,7 +259,7 @@ def translate(title: str, found: str, signature: inspect.Signature, bound: inspe
         if p.default is p.empty and spare:
             named[spare.pop(0).name] = x
             continue
-        if x is p.default or x is np._NoValue or (isinstance(x, str | bool | int) and x == p.default):
+        if key in HARMLESS or x is p.default or x is np._NoValue or (isinstance(x, str | bool | int) and x == p.default):
             continue
         if key == "out" or key == "where":
             refuse_memory(title, {key: x})
@@ -307,6 +323,7 @@ DIRECT: Final[dict[str, Callable[..., Any]]] = {
     "ndim": lambda a: _rank(a),
     "size": _size,
     "copy": lambda a, **options: a,
+
     "iscomplexobj": lambda x: False,
     "isrealobj": lambda x: True,
 }
@@ -347,8 +364,8 @@ def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     return x, surface("zeros", [(0,)]) if square else sums, surface("matrix_rank", [a]), surface("svdvals", [a])
 
 
-OTHERWISE: Final[dict[str, Callable[..., Any]]] = {"svd": _svd, "lstsq": _lstsq}
-"""NumPy functions that give something else than ours of the same name."""
+OTHERWISE: Final[dict[str, Callable[..., Any]]] = {**COMPOSITIONS, **MEANT_OTHERWISE, "svd": _svd, "lstsq": _lstsq}
+"""NumPy functions that are compositions, and those that mean something else than ours of the same name."""
 
 
 def _swapped(rank: int, i: int, j: int) -> tuple[int, ...]:

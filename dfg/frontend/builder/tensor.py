@@ -368,6 +368,11 @@ METHODS: Final[dict[str, Callable[[Tensor], Any]]] = {
     "tolist": _concrete,
     "tobytes": _concrete,
     "real": lambda x: x,
+    "imag": lambda x: surface("zeros_like", [x]),
+    "conjugate": lambda x: lambda: x,
+    "compress": lambda x: lambda condition, axis=None: np.compress(condition, x, axis=axis),
+    "choose": lambda x: lambda choices, mode="raise": np.choose(x, choices, mode=mode),
+    "flat": lambda x: surface("reshape", [x, (-1,)]),
     "itemsize": lambda x: x.dtype.size,
     "nbytes": lambda x: x.size * x.dtype.size,
 }

@@ -73,6 +73,10 @@ def run_statement(lo: Lowering, statement: s.Node, scope: Scope) -> Gen:
         scope.yields.extend(lo.array(item, statement) if isinstance(item, ListThing) else item for item in items)
     elif isinstance(statement, s.DimFact):
         yield local_fact(lo, statement, scope)
+    elif isinstance(statement, s.Def):
+        from dfg.frontend.lowering.modules import bind_function
+
+        bind_function(lo, scope, statement)
     elif isinstance(statement, s.Group):
         for inner in statement.body.statements:
             if isinstance(inner, s.ExprStatement):
@@ -134,10 +138,9 @@ def match(
     only = things[0]
     if len(values) > 1 or not isinstance(only, TupleThing):
         left = targets[0].span.to(targets[-1].span)
-        given = f"{len(values)} values" if len(values) > 1 else describe(only)
         names = f"{len(targets)} name{'s' * (len(targets) > 1)}"
         if len(values) > 1:
-            lo.fail("arity", f"{names}, and {given}", left, [Label(v.span, "the first of them") for v in values[:1]], help="each name takes one value, and each value one name")
+            lo.fail("arity", f"{names}, and {len(values)} values", left, [Label(values[0].span, "the first of them")], help="each name takes one value, and each value one name")
         wanted = ", ".join(t.text for t in targets[:4]) + (", …" if len(targets) > 4 else "")
         text = " ".join(values[0].span.text.split())
         help = f"give a value for each name: `{wanted} = …, …`"
@@ -145,7 +148,7 @@ def match(
             help = f"read its fields one by one: `{text if len(text) < 30 else 'r'}.{next(iter(only.fields), 'a')}`"
         elif is_tensor(only) and not isinstance(only, ListThing) and only.shape and only.shape[0] == len(targets):
             help = f"`unstack({text if len(text) < 30 else 'x'})` gives its parts along the first axis"
-        lo.fail("arity", f"{names}, and one value, which is {given}", left, [Label(values[0].span, f"this gives {given}")], help=help)
+        lo.fail("arity", f"{names}, and one value", left, [Label(values[0].span, f"this is {describe(only)}")], help=help)
     if len(only.items) != len(targets):
         lo.fail(
             "arity",

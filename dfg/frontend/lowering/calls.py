@@ -35,6 +35,7 @@ from dfg.frontend.lowering.things import (
     is_tensor,
 )
 from dfg.ir import Value
+from dfg.ops.leafwise import acts_elementwise
 from dfg.ops.surface import FUNCTIONS, Literal, role
 from dfg.source import Span
 from dfg.types import DTYPES, DType
@@ -179,7 +180,7 @@ def builtin(lo: Lowering, node: s.Call, name: str, given: Sequence[Given], scope
         else:
             rows.append((None, g))
     records = [k for k, (p, g) in enumerate(rows) if isinstance(g.thing, Record)]
-    if records and lo.elementwise(name):
+    if records and acts_elementwise(name):
         things = [g.thing for _, g in rows]
         nodes = [g.node for _, g in rows]
 
@@ -245,6 +246,8 @@ def check_sizes_listed(lo: Lowering, name: str, parameters: Sequence[inspect.Par
             plain = g.node.span.text.startswith("(") and g.node.span.text.endswith(")")
             lo.fail("wrong-type", f"the {word} of `{name}` are a list, and this is a tuple", g.node, help=f"`{name}(…, [a, b])`" if at else f"`{name}([a, b])`",
                     fix=Fix("write a list", edits) if plain else None)
+    if at + 1 < len(parameters) and role(parameters[at + 1]) in ("axes", "axis", "shape", "size"):
+        return  # two lists, as of `moveaxis`
     several = given[at:]
     follows = role(parameters[at + 1]) if at + 1 < len(parameters) else None
     if len(several) > 1 and follows in (None, "dtype", "flag", "word") and all(g.keyword is None and is_whole(g.thing) for g in several):
@@ -405,12 +408,14 @@ def bind_arguments(lo: Lowering, closure: Closure, given: Sequence[Given], node:
     return result
 
 
-def expand(lo: Lowering, closure: Closure, given: Sequence[Given], node: s.Call) -> Gen:
-    """A call of a function: its body, once more, with its parameters bound."""
+def expand(lo: Lowering, closure: Closure, given: Sequence[Given], node: s.Call, body: Callable[[Scope], Gen] | None = None) -> Gen:
+    """A call of a function: its body, once more, with its parameters bound. Another way to evaluate the body is `body`, which then knows the arguments that are
+    no things of the language."""
     from dfg.frontend.lowering.blocks import run_block
     from dfg.frontend.lowering.types import check_annotations, check_result
 
     definition = closure.node
+    lo.expanded.add(id(definition))
     title = definition.name.text
     if any(f.closure.node is definition for f in lo.frames):
         lo.fail(
@@ -442,7 +447,10 @@ def expand(lo: Lowering, closure: Closure, given: Sequence[Given], node: s.Call)
         for p in definition.params:
             g = bound[p.name.text]
             thing = g.thing if g is not None else (yield p.default, Scope(closure.scope, None, closure.limit))
-            lo.bind(scope, p.name, thing, "argument", register=False)
+            if body is None or is_thing(thing):
+                lo.bind(scope, p.name, thing, "argument", register=False)
+        if body is not None:
+            return (yield body(scope))
         yield check_annotations(lo, definition, scope, {k: g.node for k, g in bound.items() if g is not None}, node)
         if isinstance(definition.body, s.Block):
             result = yield run_block(lo, definition.body, scope)
@@ -478,6 +486,10 @@ def identity(thing: Thing) -> Any:
     if kind is Closure:
         return (kind, id(thing.node), id(thing.scope), thing.limit)
     return (kind, thing) if kind is str else (kind, id(thing))
+
+
+def is_thing(thing: Any) -> bool:
+    return plain_result(thing) or isinstance(thing, Closure | Builtin | DType | str) or thing is None or thing is POISON
 
 
 def plain_result(thing: Thing) -> bool:

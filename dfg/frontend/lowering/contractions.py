@@ -9,23 +9,24 @@ no `k` leaves `x`. Subscripts that are linear in one index are slices, all other
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from dfg.diagnostics import Label
 from dfg.dims import Dim, DimLike, dim_max, dim_min, suggest_fact
 from dfg.frontend import syntax as s
-from dfg.frontend.lowering.calls import convert
+from dfg.frontend.lowering.calls import Given, bind_arguments, check_keyword, convert, expand
 from dfg.frontend.lowering.engine import Gen, Lowering
 from dfg.frontend.lowering.scopes import Scope
 from dfg.frontend.lowering.statics import apply
-from dfg.frontend.lowering.things import Builtin, Known, ListThing, Thing, describe, is_static, is_tensor, known
+from dfg.frontend.lowering.things import Builtin, Closure, Known, ListThing, Thing, describe, is_static, is_tensor, known
 from dfg.ir import Value
 from dfg.ops.base import OPS
 from dfg.ops.contract import LETTERS
 from dfg.ops.elementwise import emit_cast
 from dfg.ops.indexing import Window, getitem
+from dfg.ops.leafwise import acts_elementwise
 from dfg.ops.movement import broadcast_along, emit_permute, emit_reshape
 from dfg.ops.surface import FUNCTIONS, Literal
 from dfg.types import BOOL, DTYPES, I64
@@ -69,6 +70,10 @@ class Lifted:
         return tuple(dict.fromkeys(x for _, labels in self.factors for x in labels))
 
 
+Bound: TypeAlias = "IndexVar | Lifted"
+"""What a name of an indexed expression is: an index, or a parameter of a function that is called on numbers of indices."""
+
+
 @dataclass(slots=True)
 class Statement:
     """What is known of one indexed expression before it is evaluated."""
@@ -85,6 +90,18 @@ class Statement:
 def indexed_binding(lo: Lowering, node: s.IndexedBinding, scope: Scope) -> Gen:
     """`z[i, j] = value`."""
     statement = Statement(scope)
+    for name in node.indices:
+        other = scope.lookup(name.text)
+        if other is not None and other.what in ("element", "index") and other.span is not None:
+            carried = node.target.text in scope.carries
+            where = f"{node.target.text}[{', '.join(n.text for n in node.indices)}]"
+            lo.warn(
+                "hidden-index",
+                f"`{where}` binds every element at once: its `{name.text}` hides that of the loop",
+                name,
+                [Label(other.span, f"this `{name.text}` is hidden")],
+                help=f"one place: `{node.target.text} = {node.target.text} with [{name.text}] = …`" if carried else "call the index by another name",
+            )
     targets = {name.text: IndexVar(name, True) for name in node.indices}
     yield prepare(lo, statement, node.value, targets)
     made = yield lift(lo, statement, node.value, targets)
@@ -106,11 +123,11 @@ def reduce_over(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
 # --- what the indices range over -----------------------------------------------------------------------------------------------------
 
 
-def prepare(lo: Lowering, statement: Statement, root: s.Expr, targets: dict[str, IndexVar]) -> Gen:
+def prepare(lo: Lowering, statement: Statement, root: s.Expr, targets: Mapping[str, Bound]) -> Gen:
     """Find the indices and subscripts of an expression, and the range of each index."""
-    visible: dict[int, dict[str, IndexVar]] = {}
+    visible: dict[int, Mapping[str, Bound]] = {}
     parents: dict[int, s.Node] = {}
-    stack: list[tuple[s.Node, dict[str, IndexVar]]] = [(root, targets)]
+    stack: list[tuple[s.Node, Mapping[str, Bound]]] = [(root, targets)]
     subscripts: list[s.Index] = []
     while stack:
         node, names = stack.pop()
@@ -136,7 +153,7 @@ def prepare(lo: Lowering, statement: Statement, root: s.Expr, targets: dict[str,
         for child in below:
             parents[id(child)] = node
             stack.append((child, names))
-    everything = [*targets.values(), *[x for group in statement.groups.values() for x in group.values()]]
+    everything = [*[x for x in targets.values() if isinstance(x, IndexVar)], *[x for group in statement.groups.values() for x in group.values()]]
     several: list[tuple[Affine, DimLike]] = []
     for node in reversed(subscripts):
         if not any(id(item) in statement.holding for item in node.indices):
@@ -177,6 +194,9 @@ def prepare(lo: Lowering, statement: Statement, root: s.Expr, targets: dict[str,
                 restrict(form, n, rest, open_ones[0])
     for x in everything:
         if x.low is None:
+            for name in s.walk(root):
+                if isinstance(name, s.Name) and name.text not in visible.get(id(name), {name.text: x}) and statement.scope.lookup(name.text) is None:
+                    yield name, statement.scope  # an index that is bound nowhere is told of first
             lo.fail("bad-index", f"nothing says how far the index `{x.node.text}` goes: it stands alone in no subscript", x.node)
         lo.guarded(lambda x=x: lo.graph.need(x.size, 0, f"the index `{x.node.text}` has values", "out-of-bounds"), x.node)  # type: ignore[misc]
     return None
@@ -223,10 +243,10 @@ def restrict(form: Affine, n: DimLike, rest: dict[int, tuple[Any, Any]], which: 
         tighten(x, -((n - 1 - most) // k), least // k if k > 1 else least)
 
 
-def affine(lo: Lowering, statement: Statement, node: s.Expr, names: dict[str, IndexVar], depth: int) -> Gen:
+def affine(lo: Lowering, statement: Statement, node: s.Expr, names: Mapping[str, Bound], depth: int) -> Gen:
     """A subscript as a linear form of indices, or None."""
-    if isinstance(node, s.Name) and node.text in names:
-        return Affine(((names[node.text], 1),), 0)
+    if isinstance(node, s.Name) and isinstance(x := names.get(node.text), IndexVar):
+        return Affine(((x, 1),), 0)
     if id(node) not in statement.holding:
         thing = yield node, statement.scope
         if is_static(thing) and not thing.shape and isinstance(thing.value, int | Dim) and not isinstance(thing.value, bool):
@@ -263,7 +283,7 @@ def scaled(form: Affine, k: int) -> Affine:
 # --- lifted evaluation ---------------------------------------------------------------------------------------------------------------
 
 
-def lift(lo: Lowering, statement: Statement, node: s.Expr, names: dict[str, IndexVar]) -> Gen:
+def lift(lo: Lowering, statement: Statement, node: s.Expr, names: Mapping[str, Bound]) -> Gen:
     """The value of an expression for all values of its indices: a `Lifted`, or an ordinary thing where none stands in it."""
     if isinstance(node, s.Call) and node.over:
         return (yield reduction(lo, statement, node, names))
@@ -276,7 +296,8 @@ def lift(lo: Lowering, statement: Statement, node: s.Expr, names: dict[str, Inde
             return value
         return thing
     if isinstance(node, s.Name):
-        return counted(lo, names[node.text], node)
+        found_index = names[node.text]
+        return found_index if isinstance(found_index, Lifted) else counted(lo, found_index, node)
     if isinstance(node, s.Index):
         return (yield element(lo, statement, node, names))
     if isinstance(node, s.Binary):
@@ -306,28 +327,86 @@ def lift(lo: Lowering, statement: Statement, node: s.Expr, names: dict[str, Inde
     if isinstance(node, s.Unary):
         a = yield lift(lo, statement, node.operand, names)
         return combine(lo, {"-": "negative", "+": "positive", "not": "logical_not"}[node.op], [a], [node.operand], node)
-    if isinstance(node, s.Call) and isinstance(node.func, s.Name) and not node.kwargs:
+    if isinstance(node, s.Call) and isinstance(node.func, s.Name):
         found = statement.scope.lookup(node.func.text)
         title = found.thing.name if found is not None and isinstance(found.thing, Builtin) else node.func.text
         hidden = found is not None and not isinstance(found.thing, Builtin)
         dtype = DTYPES.get(node.func.text) if found is None else None
-        if dtype is not None and len(node.args) == 1:
+        if dtype is not None and len(node.args) == 1 and not node.kwargs:
             inner = yield lift(lo, statement, node.args[0], names)
             if not isinstance(inner, Lifted):
                 return convert(lo, dtype, inner, node.args[0], node, statement.scope)
             v = single(lo, inner, node)
             return Lifted(((emit_cast(v, dtype), inner.labels),))
-        if not hidden and lo.elementwise(title):
+        if not hidden and acts_elementwise(title):
             things = []
-            for arg in node.args:
+            written = [*node.args, *[k.value for k in node.kwargs]]
+            for arg in written:
                 things.append((yield lift(lo, statement, arg, names)))
-            return combine(lo, title, things, list(node.args), node)
+            return combine(lo, title, things, written, node, [k.name for k in node.kwargs])
+    if isinstance(node, s.Call):
+        from dfg.frontend.lowering.expressions import unknown
+
+        closure = None if id(node.func) in statement.holding else (yield callee(lo, node.func, statement.scope))
+        if isinstance(closure, Closure) and closure.node.rule is None:
+            return (yield call(lo, statement, node, closure, names))
+        if closure is None and isinstance(node.func, s.Name) and node.func.text not in FUNCTIONS and statement.scope.lookup(node.func.text) is None:
+            return unknown(lo, node.func, statement.scope, called=True)
+    if isinstance(node, s.If):
+        lo.fail("bad-index", "an `if` takes one truth value, and here is one for each index", node, help="`where(p, y, z)` chooses element by element")
     lo.fail(
         "bad-index",
-        "an index goes through subscripts, arithmetic, comparisons, elementwise functions and `sum(k: …)` only",
+        "an index goes through subscripts, arithmetic, comparisons, elementwise functions, functions made of these, and `sum(k: …)`",
         node,
         help="compute the tensor first, then give its axes subscripts",
     )
+
+
+def callee(lo: Lowering, func: s.Expr, scope: Scope) -> Gen:
+    """The function of a file that a call means, or None."""
+    if isinstance(func, s.Name):
+        found = scope.lookup(func.text)
+        thing = found.thing if found is not None else None
+        return thing if isinstance(thing, Closure) else None
+    return (yield func, scope) if isinstance(func, s.Attribute) else None
+
+
+def call(lo: Lowering, statement: Statement, node: s.Call, closure: Closure, names: Mapping[str, Bound]) -> Gen:
+    """A function of the file on numbers that indices go through: its body is evaluated for all of them at once, as the statement itself is."""
+    given = []
+    for arg, keyword in [*((a, None) for a in node.args), *((k.value, k.name) for k in node.kwargs)]:
+        given.append(Given((yield lift(lo, statement, arg, names)), arg, keyword))
+    own: dict[str, Bound] = {g_name: g.thing for g_name, g in bind_arguments(lo, closure, given, node).items() if g is not None and isinstance(g.thing, Lifted)}
+    typed = next((p for p in closure.node.params if p.name.text in own and isinstance(p.type, s.TensorType) and p.type.dims), None) if own else None
+    if typed is not None:
+        lo.fail("rank-mismatch", f"`{typed.name.text}` is a tensor, and here it is given a number for each index", node, [Label(typed.span, "declared here")])
+
+    def body(scope: Scope) -> Gen:
+        inner = Statement(scope)
+        statements = closure.node.body.statements if isinstance(closure.node.body, s.Block) else (closure.node.body,)
+        made: Any = None
+        for current in statements:
+            value: s.Expr
+            if isinstance(current, s.Binding | s.ExprStatement):
+                if len(current.values) > 1 or (isinstance(current, s.Binding) and (len(current.targets) > 1 or current.type is not None)):
+                    lo.fail("bad-index", "a function that indices go through binds one name at a time to a number", current)
+                value = current.values[0]
+            elif isinstance(closure.node.body, s.Block):
+                lo.fail("bad-index", "a function that indices go through binds one name at a time to a number", current)
+            else:
+                value = closure.node.body
+            yield prepare(lo, inner, value, own)
+            made = yield lift(lo, inner, value, own)
+            if isinstance(current, s.Binding):
+                target = current.targets[0]
+                lo.check_free(scope, target)
+                if isinstance(made, Lifted):
+                    own[target.text] = made
+                else:
+                    lo.bind(scope, target, lo.settle(made, value))
+        return made
+
+    return (yield expand(lo, closure, given, node, body))
 
 
 def counted(lo: Lowering, x: IndexVar, node: s.Node) -> Lifted:
@@ -341,7 +420,7 @@ def counted(lo: Lowering, x: IndexVar, node: s.Node) -> Lifted:
     return Lifted(((counts, (x,)),))
 
 
-def element(lo: Lowering, statement: Statement, node: s.Index, names: dict[str, IndexVar]) -> Gen:
+def element(lo: Lowering, statement: Statement, node: s.Index, names: Mapping[str, Bound]) -> Gen:
     """`A[i, k + 1]`: slices where a subscript is linear in one index that no other subscript uses, else a gather."""
     if id(node) not in statement.bases:
         return (yield node, statement.scope)
@@ -388,9 +467,9 @@ def element(lo: Lowering, statement: Statement, node: s.Index, names: dict[str, 
     return Lifted(((made, tuple(union)),))
 
 
-def combine(lo: Lowering, name: str, things: Sequence[Any], nodes: Sequence[s.Node], whole: s.Node) -> Any:
-    """An elementwise function of lifted values, aligned by index. A product stays a list of factors."""
-    if not any(isinstance(t, Lifted) for t in things):
+def combine(lo: Lowering, name: str, things: Sequence[Any], nodes: Sequence[s.Node], whole: s.Node, keywords: Sequence[s.Name] = ()) -> Any:
+    """An elementwise function of lifted values, aligned by index; the last arguments have `keywords`. A product stays a list of factors."""
+    if not any(isinstance(t, Lifted) for t in things) and not keywords:
         return apply(lo, name, list(things), nodes, whole.span, whole, None)
     if name == "multiply" and all(isinstance(t, Lifted) for t in things):
         return Lifted(tuple(f for t in things for f in t.factors))
@@ -398,15 +477,23 @@ def combine(lo: Lowering, name: str, things: Sequence[Any], nodes: Sequence[s.No
         scalars = [((lo.value(t, n), ()),) if not isinstance(t, Lifted) else t.factors for t, n in zip(things, nodes, strict=True)]
         return Lifted(tuple(f for factors in scalars for f in factors))
     union = list(dict.fromkeys(x for t in things if isinstance(t, Lifted) for x in t.labels))
-    operands: list[Value | Literal] = []
+    operands: list[Any] = []
     for t, n in zip(things, nodes, strict=True):
         if isinstance(t, Lifted):
             operands.append(aligned(single(lo, t, n), t.labels, union))
         elif is_tensor(t):
             operands.append(lo.operand(t, n))
+        elif isinstance(t, str) or t is None:
+            operands.append(t)
         else:
             lo.fail("wrong-type", f"a number is wanted here, and this is {describe(t)}", n)
-    made = lo.emit(name, operands, whole.span, whole, list(zip(nodes, operands, strict=True)))
+    by_name = {p.name: p for p in FUNCTIONS[name].signature.parameters.values()}
+    for k in keywords:
+        check_keyword(lo, name, Given(None, k, k), by_name)
+    first = len(operands) - len(keywords)
+    named = {k.text: t for k, t in zip(keywords, operands[first:], strict=True)}
+    told = [(n, t) for n, t in zip(nodes, operands, strict=True) if isinstance(t, Value | Literal)]
+    made = lo.emit(name, operands[:first], whole.span, whole, told, None, named)
     return Lifted(((made, tuple(union)),))
 
 
@@ -445,7 +532,7 @@ def materialize(lo: Lowering, made: Lifted, order: Sequence[IndexVar], node: s.N
     return lo.guarded(lambda: lo.cx.stretch(v, tuple(x.size for x in order)), node)
 
 
-def reduction(lo: Lowering, statement: Statement, node: s.Call, names: dict[str, IndexVar]) -> Gen:
+def reduction(lo: Lowering, statement: Statement, node: s.Call, names: Mapping[str, Bound]) -> Gen:
     """`sum(j, k: …)`."""
     func = node.func
     title = func.text if isinstance(func, s.Name) else func.span.text

@@ -20,7 +20,7 @@ import numpy as np
 from dfg.diagnostics import Fix, Label, Sink, UserError, error, in_order, warning
 from dfg.dims import Dim, DimError
 from dfg.frontend import syntax as s
-from dfg.frontend.lowering.limits import LEAFWISE, MAX_BODIES, MAX_CALLS, MAX_DEPTH, MAX_ERRORS, MAX_FAILURES, MAX_VALUES
+from dfg.frontend.lowering.limits import MAX_BODIES, MAX_CALLS, MAX_DEPTH, MAX_ERRORS, MAX_FAILURES, MAX_VALUES
 from dfg.frontend.lowering.scopes import Binding, Scope, ScopeInfo, What
 from dfg.frontend.lowering.things import (
     POISON,
@@ -138,6 +138,8 @@ class Lowering:
     """The file's own scope."""
     infos: dict[int, ScopeInfo] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
+    expanded: set[int] = field(default_factory=set)
+    """The functions that were called, by `id` of their definitions."""
     path: str = ""
     default_float: DType = F64
     order: int = 0
@@ -585,8 +587,3 @@ class Lowering:
             self.refuse(e, node.span, node, operands, None, scope)
         except DimError as e:
             self.fail("bad-argument", f"a size that cannot be handled: {e}", node)
-
-    def elementwise(self, name: str) -> bool:
-        """Whether a surface function acts element by element, hence leaf by leaf on records."""
-        f = FUNCTIONS.get(name)
-        return f is not None and (f.fold is not None or name in LEAFWISE or (name in OPS and OPS[name].elementwise))

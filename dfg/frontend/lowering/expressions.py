@@ -57,6 +57,11 @@ SLIPS: Final[dict[str, str]] = {
     "int64": "the dtype is called `i64`",
     "int32": "the dtype is called `i32`",
     "uint8": "the dtype is called `u8`",
+    "rand": "a draw is `uniform([3], seed=1)`",
+    "random": "a draw is `uniform([3], seed=1)`",
+    "randn": "a draw is `normal([3], seed=1)`",
+    "standard_normal": "a draw is `normal([3], seed=1)`",
+    "shuffle": "`x[permutation(n, seed=1)]` is in another order",
     "str": "there are no texts to compute with",
     "list": "an array is written `[a, b]`",
     "array": "an array is written `[a, b]`",
@@ -171,6 +176,11 @@ def unknown(lo: Lowering, node: s.Name, scope: Scope, called: bool) -> Thing:
         lo.fail("unknown-op" if called else "unknown-name", f"there is no `{text}`", node, help=SLIPS[text], fix=fix)
     if text in LIBRARIES:
         lo.fail("unknown-name", f"there is no library `{text}`", node, help="functions are called by their name: `exp(x)`")
+    modules = [b.name for b in scope.visible() if isinstance(b.thing, Module) and text in b.thing.scope.names]
+    if modules:
+        qualified = f"{modules[0]}.{text}"
+        lo.fail("unknown-op" if called else "unknown-name", f"`{text}` is a name of the module `{modules[0]}`", node,
+                help="names of a module stay qualified", fix=Fix(f"write `{qualified}`", ((node.span, qualified),)))
     candidates = [b.name for b in scope.visible()]
     functions = [*FUNCTIONS, *FORMS, *(lo.prelude or {})]
     best = nearest(text, [*functions, *candidates] if called else candidates) or nearest(text, [*functions, *DTYPES, "pi", "params"])
@@ -178,7 +188,7 @@ def unknown(lo: Lowering, node: s.Name, scope: Scope, called: bool) -> Thing:
     help = f"did you mean `{best}`?" if best is not None else None
     if called:
         lo.fail("unknown-op", f"there is no op or function `{text}`", node, help=help, fix=fix)
-    inside = next((span for found in lo.infos.values() if (span := found.names.get(text)) is not None and span.source is node.source), None)
+    inside = next((bound for found in lo.infos.values() if (bound := found.names.get(text)) is not None and bound.source is node.source), None)
     if inside is not None:
         from dfg.diagnostics import Label
 
@@ -247,6 +257,8 @@ def compare(lo: Lowering, node: s.Compare, scope: Scope) -> Gen:
     right = yield node.right, scope
     things, nodes = [left, right], [node.left, node.right]
     at = s.Name(node.source, node.at, node.at + len(node.op), node.op).span
+    if node.op in ("==", "!=") and (left is None or right is None) and left is not POISON and right is not POISON:
+        return known((left is right) == (node.op == "=="))  # whether an argument was given: a record or a function too
     if all(t is None or isinstance(t, str | DType) or is_static(t) or is_tensor(t) for t in things) and any(
         t is None or isinstance(t, str | DType) for t in things
     ):
@@ -468,7 +480,8 @@ def index_item(lo: Lowering, node: s.Node, thing: Thing, scope: Scope, masks: bo
             return thing.value
         lo.fail("wrong-dtype", f"an index is a whole number, not {describe(thing)}", node)
     if isinstance(thing, str) or thing is None or isinstance(thing, Record):
-        lo.fail("wrong-type", f"an index is a whole number or an array of them, not {describe(thing)}", node, help="a new axis is `newaxis`")
+        lo.fail("wrong-type", f"an index is a whole number or an array of them, not {describe(thing)}", node,
+                help="a field of a record is read by its name: `p.w`" if isinstance(thing, str) else "a new axis is `newaxis`" if thing is None else None)
     operand = lo.operand(thing, node, "an index is a whole number, a slice or a tensor of whole numbers")
     if isinstance(operand, Literal):
         if operand.kind != "int":

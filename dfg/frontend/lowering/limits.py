@@ -1,4 +1,4 @@
-"""How far a program may expand, nest and fail before it is refused; and which functions act leaf by leaf on records.
+"""How far a program may expand, nest and fail before it is refused.
 
 >>> MAX_DEPTH
 100
@@ -22,13 +22,3 @@ MAX_LEAVES: Final = 100_000
 """Leaves of one record."""
 MAX_STATIC: Final = 50_000_000
 """Elements of an array that is computed while compiling."""
-
-LEAFWISE: Final = frozenset({
-    "where", "zeros_like", "ones_like", "full_like", "stop_gradient", "astype", "clip", "clamp", "real", "sign", "abs", "floor",
-    "ceil", "round", "trunc", "frac", "isnan", "isinf", "isfinite", "nan_to_num", "fmax", "fmin", "heaviside", "ldexp", "lerp",
-    "addcmul", "addcdiv", "masked_fill", "entr", "expit", "logit", "relu6", "leaky_relu", "elu", "celu", "selu", "silu", "swish",
-    "logsigmoid", "log_sigmoid", "log_expit", "hardtanh", "hardsigmoid", "hardswish", "mish", "softsign", "tanhshrink",
-    "softshrink", "hardshrink", "lgamma", "digamma", "psi", "polygamma", "gammainc", "gammaincc", "beta", "sinc", "i0", "i0e",
-    "i1", "i1e", "iv", "ive",
-})
-"""Elementwise functions that neither fold literals nor are the op of their name."""

@@ -43,6 +43,7 @@ from dfg.frontend.lowering.things import (
     structure,
 )
 from dfg.frontend.lowering.types import dtype_named, fit_type, open_fact, tensor_type
+from dfg.frontend.lowering.uncalled import check_uncalled
 from dfg.frontend.parser import uncollected
 from dfg.ir import Graph, Value
 from dfg.ops import functions
@@ -166,6 +167,7 @@ def lower_file(lo: Lowering, file: s.File, sizes: Sequence[tuple[DimLike, int, S
             if scope.names[statement.name.text].thing is POISON:
                 lo.params[statement.name.text] = POISON
     graph.cursor = None
+    check_uncalled(lo, file, scope)
     lowered.warnings = tuple(d for d in lo.sink.items if d.severity == "warning")
     return lowered
 

@@ -61,6 +61,8 @@ def standard_gamma(cx: Surface, alpha: Arg, shape: Static = None, seed: Args = N
 def log_gamma_draw(cx: Surface, alpha: Arg, shape: Static = None, seed: Args = None) -> Value:
     """Logarithms of draws from the gamma distribution of shape parameter `alpha` and scale 1, which do not underflow where `alpha` is small."""
     (a,), dtype = _parameters(cx, "log_gamma_draw", (alpha,), shape)
+    if seed is None:
+        seed_value(cx, seed, "log_gamma_draw")
     first = Expr(cx, OPS["gammaincinv"](a + 1.0, _uniform(cx, substream(cx, seed, 0), a.shape, "log_gamma_draw")))
     second = Expr(cx, _uniform(cx, substream(cx, seed, 1), a.shape, "log_gamma_draw"))
     # gamma(a) is gamma(a + 1) times u ** (1 / a) in distribution (Marsaglia and Tsang 2000).

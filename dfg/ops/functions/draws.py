@@ -32,13 +32,13 @@ from dfg.types import I64
 
 def seed_value(cx: Surface, seed: Any, name: str) -> Value:
     """A seed, an integer or a list of them, as an i64 vector."""
-    if seed is None:
+    items = seed if isinstance(seed, list | tuple) else [seed]
+    if any(item is None for item in items):
         raise InferError(
             "missing-argument",
             f"`{name}` needs the argument `seed`",
             help="equal seeds give equal numbers: `seed=1`, or `seed=[step, 2]` of a state",
         )
-    items = seed if isinstance(seed, list | tuple) else [seed]
     if not items:
         raise InferError("bad-argument", f"`{name}` takes a seed of one number or more, not an empty list", [("seed", "this one")])
     parts = []

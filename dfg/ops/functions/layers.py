@@ -148,6 +148,9 @@ def scaled_dot_product_attention(
 ) -> Value:
     """softmax(q k^T scale) v over the last two axes; `mask` is added, or says (bool) which keys take part; the scale is 1 / sqrt(size) by default."""
     a, b, c = Expr.floating(cx, q, k, v, name="attention")
+    for x, argument in ((a, "q"), (b, "k"), (c, "v")):
+        if x.v.rank < 2:
+            raise InferError("rank-mismatch", f"`attention` works on the last two axes, and this is {x.v.type}", [(argument, f"this is {x.v.type}")])
     if scale is None:
         width = a.shape[-1]
         factor = Expr(cx, 1 / math.sqrt(width)) if isinstance(width, int) and width else 1 / Expr(cx, width).call("astype", a.dtype).sqrt()

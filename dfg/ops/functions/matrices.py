@@ -9,7 +9,7 @@ from dfg.ops.contract import LETTERS, canonical
 from dfg.ops.functions.common import count_of
 from dfg.ops.functions.expr import Expr
 from dfg.ops.functions.products import contract_values
-from dfg.ops.functions.shaping import at_least_rank, counts, roll_axis, take_axis, whole
+from dfg.ops.functions.shaping import at_least_rank, counts, roll_axis, whole
 from dfg.ops.linalg import keep_triangle
 from dfg.ops.movement import broadcast_along, emit_permute, emit_reshape
 from dfg.ops.surface import Arg, Axis, AxisList, Literal, Static, Surface, Word, axis_number, axis_numbers, function, plain, shape_of
@@ -221,12 +221,10 @@ def sliding_window_view(cx: Surface, x: Arg, window_shape: Static, axis: AxisLis
         cx.graph.need(size, 0, "a window is not negative", "bad-argument", [("window_shape", "this one")])
         cx.graph.need(n, size, f"a window fits into axis {k}", "out-of-bounds", [("window_shape", f"axis {k} has size {n}")])
         number = (n - size) // stride + 1
-        starts = counts(cx, number)
-        starts = starts * stride if stride != 1 else starts
-        shape = (number, size)
-        rows = broadcast_along(starts, shape, (0,)) + broadcast_along(counts(cx, size), shape, (1,))
-        v = take_axis(v, rows, k)
-        v = emit_permute(v, [a for a in range(v.rank) if a != k + 1] + [k + 1])
+        last = v.rank - 1
+        v = emit_permute(v, [*[a for a in range(v.rank) if a != k], k])
+        v = OPS["windows"](v, window=(size,), sizes=(number,), before=(0,), strides=(stride,), dilation=(1,))
+        v = emit_permute(v, [*range(k), last, *range(k, last), last + 1])
     return v
 
 

@@ -456,6 +456,27 @@ def _source_rows(cx: Surface, n: DimLike, before: DimLike, after: DimLike, mode:
     return (turned < size).where(turned, last - turned).v
 
 
+def _by_pieces(v: Value, axis: int, before: DimLike, after: DimLike, kind: str) -> Value | None:
+    """Padding by slices that are joined, whose gradient adds slices; None where it is not sure that the axis is long enough to repeat only once."""
+    n = v.shape[axis]
+    skip = 1 if kind == "reflect" else 0
+    if kind != "edge" and not all(v.graph.facts.at_least(n, d + skip) for d in (before, after)):
+        return None
+
+    def piece(width: DimLike, first: bool) -> Value:
+        if kind == "edge":
+            one = window(v, axis, 0 if first else n - 1, 1)
+            rest = [k for k in range(v.rank) if k != axis]
+            narrow = emit_reshape(one, tuple(v.shape[k] for k in rest))
+            return broadcast_along(narrow, tuple(width if k == axis else d for k, d in enumerate(v.shape)), tuple(rest))
+        if kind == "wrap":
+            return window(v, axis, n - width if first else 0, width)
+        return OPS["flip"](window(v, axis, skip if first else n - width - skip, width), axes=(axis,))
+
+    parts = [*([piece(before, True)] if before != 0 else []), v, *([piece(after, False)] if after != 0 else [])]
+    return OPS["concat"](*parts, axis=axis)
+
+
 @function("pad")
 def pad(cx: Surface, x: Arg, pad_width: Static, mode: Word = "constant", constant_values: Arg = 0) -> Value:
     """More elements before and after along each axis: constant ones, or by "edge", "reflect", "symmetric", "wrap" those that are there.
@@ -477,7 +498,8 @@ def pad(cx: Surface, x: Arg, pad_width: Static, mode: Word = "constant", constan
             if b == 0 and a == 0:
                 continue
             cx.graph.need(v.shape[k], 1, f"`pad` of an empty axis has nothing to repeat, axis {k}", "empty-axis", [("x", f"axis {k} is {v.shape[k]}")])
-            v = take_axis(v, _source_rows(cx, v.shape[k], b, a, kind), k)
+            joined = _by_pieces(v, k, b, a, kind)
+            v = take_axis(v, _source_rows(cx, v.shape[k], b, a, kind), k) if joined is None else joined
         return v
     for b, a in pairs:
         for d in (b, a):

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import dfg
-from dfg.frontend.builder.namespace import namespace
+from dfg.frontend.builder.namespace import namespace, on_device
 from dfg.frontend.builder.tensor import Tensor
 from dfg.types import DType, from_numpy
 
@@ -113,8 +113,7 @@ class Array:
         return self._tensor.device
 
     def to_device(self, device: str, /, *, stream: Any = None) -> Array:
-        if device != self.device:
-            raise ValueError(f"there is no device {device!r}")
+        _applied(Tensor.to_device, self, device)
         return self
 
     @property
@@ -230,14 +229,30 @@ for _sign in _SIGNS:
 
 
 def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = None) -> Array:
-    """Numbers, nested lists, NumPy arrays or arrays as an array."""
+    """Numbers, nested lists, NumPy arrays or arrays as an array. What changes a dtype, or comes from outside, is a copy."""
+    on_device(device)
     if isinstance(obj, Array):
-        made = obj if dtype is None or dtype == obj.dtype else _applied(_XP.astype, obj, dtype)
+        same = dtype is None or dtype == obj.dtype
+        if copy is False and not same:
+            raise ValueError("another dtype needs a copy")
+        if same and copy is not True:
+            return obj
+        made = obj if same else _applied(_XP.astype, obj, dtype)
         return Array(made._tensor, made._feeds, made._known)
+    if copy is False:
+        raise ValueError("what is no array of this namespace is copied")
     a = np.asarray(_plain(obj))
     if dtype is not None:
+        if dtype.kind == "int" and a.dtype.kind in "iu" and a.size and not (np.iinfo(dtype.np).min <= a.min() and a.max() <= np.iinfo(dtype.np).max):
+            raise OverflowError(f"a number does not fit in {dtype}")
         a = a.astype(dtype.np)
     return _given(np.array(a))
+
+
+def repeat(x: Array, repeats: Any, /, *, axis: Any = None) -> Array:
+    """Each element repeated; how often is evaluated where it is an array, since the size of the result depends on it."""
+    times = np.asarray(repeats).tolist() if isinstance(repeats, Array) else repeats
+    return _applied(_XP.repeat, x, tuple(times) if isinstance(times, list) else times, axis=axis)
 
 
 def _plain(x: Any) -> Any:

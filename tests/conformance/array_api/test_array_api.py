@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import dfg_array_api as xp
+
+import dfg
 
 DTYPES = ["bool", "uint8", "int32", "int64", "float32", "float64"]
 NUMERIC, FLOATING, INTEGRAL, REAL = DTYPES[1:], DTYPES[4:], DTYPES[1:4], DTYPES[1:]
@@ -335,6 +338,114 @@ def test_every_name_of_the_standard_is_there() -> None:
     for name in ("unique_values", "nonzero"):
         with pytest.raises((ValueError, TypeError), match=r"size|shape"):
             getattr(xp, name)(xp.asarray([1.0, 2.0]))
+
+
+SIGNATURES = {
+    "x, /": "abs acos acosh asin asinh atan atanh bitwise_invert ceil cos cosh exp expm1 floor isfinite isinf isnan log log10 log1p log2 logical_not matrix_transpose negative nonzero "
+    "positive reciprocal round sign signbit sin sinh sqrt square tan tanh trunc unique_all unique_counts unique_inverse unique_values "
+    "linalg.det linalg.eigh linalg.eigvalsh linalg.inv linalg.matrix_transpose linalg.slogdet linalg.svdvals",
+    "x1, x2, /": "add atan2 bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor copysign divide equal floor_divide greater greater_equal hypot less less_equal "
+    "logaddexp logical_and logical_or logical_xor matmul maximum minimum multiply nextafter not_equal pow remainder subtract linalg.matmul linalg.outer linalg.solve",
+    "x, /, *, axis, keepdims": "all any argmax argmin count_nonzero max mean min",
+    "start, /, stop, step, *, dtype, device": "arange",
+    "x, /, *, axis, descending, stable": "argsort sort",
+    "obj, /, *, dtype, device, copy": "asarray",
+    "x, dtype, /, *, copy, device": "astype",
+    "*arrays": "broadcast_arrays",
+    "x, /, shape": "broadcast_to",
+    "from_, to, /": "can_cast",
+    "x, /, min, max": "clip",
+    "arrays, /, *, axis": "concat stack",
+    "x, /, *, axis, dtype, include_initial": "cumulative_prod cumulative_sum",
+    "x, /, *, axis, n, prepend, append": "diff",
+    "shape, *, dtype, device": "empty ones zeros",
+    "x, /, *, dtype, device": "empty_like ones_like zeros_like",
+    "x, /, *, axis": "expand_dims flip unstack",
+    "x, /, axis": "squeeze",
+    "n_rows, n_cols, /, *, k, dtype, device": "eye",
+    "type, /": "finfo iinfo",
+    "x, /, *, device, copy": "from_dlpack",
+    "shape, fill_value, *, dtype, device": "full",
+    "x, /, fill_value, *, dtype, device": "full_like",
+    "dtype, kind": "isdtype",
+    "start, stop, /, num, *, dtype, device, endpoint": "linspace",
+    "*arrays, indexing": "meshgrid",
+    "x, source, destination, /": "moveaxis",
+    "x, /, axes": "permute_dims",
+    "x, /, *, axis, dtype, keepdims": "prod sum",
+    "x, repeats, /, *, axis": "repeat",
+    "x, /, shape, *, copy": "reshape",
+    "*arrays_and_dtypes": "result_type",
+    "x, /, shift, *, axis": "roll",
+    "x1, x2, /, *, side, sorter": "searchsorted",
+    "x, /, *, axis, correction, keepdims": "std var",
+    "x, indices, /, *, axis": "take take_along_axis",
+    "x1, x2, /, *, axes": "tensordot linalg.tensordot",
+    "x, repetitions, /": "tile",
+    "x, /, *, k": "tril triu",
+    "x1, x2, /, *, axis": "vecdot linalg.cross linalg.vecdot",
+    "condition, x1, x2, /": "where",
+    "x, /, *, upper": "linalg.cholesky",
+    "x, /, *, offset": "linalg.diagonal",
+    "x, /, *, keepdims, ord": "linalg.matrix_norm",
+    "x, n, /": "linalg.matrix_power",
+    "x, /, *, rtol": "linalg.matrix_rank linalg.pinv",
+    "x, /, *, mode": "linalg.qr",
+    "x, /, *, full_matrices": "linalg.svd",
+    "x, /, *, offset, dtype": "linalg.trace",
+    "x, /, *, axis, keepdims, ord": "linalg.vector_norm",
+}
+"""The parameters of the standard's functions, and the functions that have them."""
+
+
+def test_signatures() -> None:
+    """As the suite asks: positional parameters at their places, by their names where they may be named, and every keyword."""
+    P = inspect.Parameter
+    for text, names in SIGNATURES.items():
+        stub = inspect.signature(eval(f"lambda {text}: 0")).parameters.values()
+        for name in names.split():
+            home, _, short = name.rpartition(".")
+            own = inspect.signature(getattr(getattr(xp, home) if home else xp, short)).parameters
+            positions = list(own.values())
+            for k, p in enumerate(q for q in stub if q.kind is not P.KEYWORD_ONLY):
+                assert k < len(positions), (name, p.name)
+                if p.kind is P.POSITIONAL_ONLY:
+                    assert positions[k].kind in (P.POSITIONAL_ONLY, P.POSITIONAL_OR_KEYWORD), (name, p.name)
+                elif p.kind is P.POSITIONAL_OR_KEYWORD:
+                    assert (positions[k].name, positions[k].kind) == (p.name, p.kind), (name, p.name)
+                else:
+                    assert positions[k].kind is p.kind, (name, p.name)
+            for p in stub:
+                if p.kind is P.KEYWORD_ONLY:
+                    assert p.name in own and own[p.name].kind in (P.POSITIONAL_OR_KEYWORD, P.KEYWORD_ONLY), (name, p.name)
+
+
+def test_devices_copies_and_limits() -> None:
+    a = xp.asarray([1.0, 2.0], dtype=xp.float32)
+    info = xp.__array_namespace_info__()
+    assert info.devices() == [a.device] == [info.default_device()] and a.to_device(a.device) is a
+    for f in (lambda: a.to_device("gpu"), lambda: xp.zeros(3, device="gpu"), lambda: xp.asarray([1], device="gpu"), lambda: xp.astype(a, xp.float64, device="gpu")):
+        with pytest.raises((ValueError, dfg.UserError), match="device"):
+            f()
+    shared, own = xp.asarray(a, copy=False), xp.asarray(a, copy=True)
+    a[0] = 7.0
+    assert float(shared[0]) == 7 and float(own[0]) == 1
+    for f in (lambda: xp.asarray(a, dtype=xp.float64, copy=False), lambda: xp.asarray([1.0], copy=False)):
+        with pytest.raises(ValueError, match="cop"):
+            f()
+    with pytest.raises(OverflowError):
+        xp.asarray([300], dtype=xp.uint8)
+    for d, bits in ((xp.float32, 32), (xp.float64, 64)):
+        limits, want = xp.finfo(d), np.finfo(d.np)
+        assert limits.bits == bits and limits.dtype == d and all(type(getattr(limits, k)) is float and getattr(limits, k) == getattr(want, k) for k in ("eps", "max", "min", "smallest_normal"))
+    for d in (xp.uint8, xp.int32, xp.int64):
+        assert xp.iinfo(d).dtype == d and (xp.iinfo(d).min, xp.iinfo(d).max) == (np.iinfo(d.np).min, np.iinfo(d.np).max)
+    assert xp.finfo(a).bits == 32 and np.array_equal(np.from_dlpack(a), [7, 2]) and a.__dlpack_device__()[0] == 1
+    for kind in ("bool", "signed integer", "unsigned integer", "integral", "real floating", "complex floating", "numeric", ("bool", "integral")):
+        for name, d in info.dtypes(kind=kind).items():
+            assert getattr(xp, name) == d and xp.isdtype(d, kind)
+    assert xp.broadcast_shapes((2, 1), (3,), ()) == (2, 3) and xp.result_type(xp.int32, 2.5) == xp.float64 and xp.result_type(xp.float32, 1, True) == xp.float32
+    agrees(xp.repeat(a, xp.asarray([2, 3])), np.repeat(np.array([7, 2], np.float32), [2, 3]))
 
 
 def test_every_skip_has_a_reason() -> None:
