@@ -67,7 +67,7 @@ def _check_extent(t: TensorType) -> None:
     total = 1
     for d in t.shape:
         if d.__class__ is int:
-            total *= d  # type: ignore[assignment]
+            total *= d
     if total >> 59 and 0 not in t.shape:
         raise InferError("too-large", f"{t} has more elements than a computer can address")
 

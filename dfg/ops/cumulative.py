@@ -416,7 +416,8 @@ def diff(cx: Surface, x: Arg, n: Size = 1, axis: Axis = -1, prepend: OptionalArg
     made = OPS["concat"](*joined, axis=k) if len(joined) > 1 else v
     if times > MOST_DIFFERENCES and not isinstance(made.shape[k], int):
         raise InferError("bad-argument", f"`diff` along an axis of a named size is written out: it takes at most {MOST_DIFFERENCES:,} as `n`", [("n", "this one")])
-    for _ in range(times if not isinstance(made.shape[k], int) else min(times, max(1, made.shape[k]))):
+    length = made.shape[k]
+    for _ in range(min(times, max(1, length)) if isinstance(length, int) else times):
         size = made.shape[k]
         rest = size - 1 if size != 0 else 0
         later, earlier = window_of(made, k, 1 if size != 0 else 0, rest), window_of(made, k, 0, rest)

@@ -422,8 +422,8 @@ def constant_leaf(lo: Lowering, leaf: Thing, node: s.Node, scope: Scope) -> Thin
         from dfg.codegen.interpret import interpret
 
         for v in leaf.graph.live([leaf]):
-            if isinstance(v.type, TensorType) and all(isinstance(d, int) for d in v.type.shape):
-                check_static(lo, v.type.shape, node)
+            if isinstance(v.type, TensorType):
+                check_static(lo, [d for d in v.type.shape if isinstance(d, int)], node)
         from dfg.frontend.lowering.statics import not_static
 
         live = lo.graph.live([leaf])

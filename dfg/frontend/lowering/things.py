@@ -181,9 +181,6 @@ def describe(thing: Thing) -> str:
     if thing is None:
         return "`none`"
     if isinstance(thing, Record):
-        fields = [f"`{name}`" for name in thing.fields]
-        return f"a record of {', '.join(fields[:4])}{' …' if len(fields) > 4 else ''}"
-    if isinstance(thing, Record):
         paths = [f"`{'.'.join(path)}`" for path, _ in leaves(thing)]
         return f"a record of {', '.join(paths[:6])}{', …' if len(paths) > 6 else ''}"
     names = {ListThing: "a list", Shape: "a shape", TupleThing: "a tuple", Closure: "a function", Builtin: "a function"}
