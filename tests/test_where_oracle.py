@@ -15,11 +15,12 @@ import pytest
 
 from dfg.codegen.interpret import interpret
 from dfg.ir import Graph, Value, seal
-from dfg.ops.base import OPS, full, make_constant, project
+from dfg.ops.base import OPS, NoGradient, full, make_constant, project
 from dfg.ops.calculus import emit_grad
 from dfg.ops.leaf import arg, make_pin
 from dfg.ops.movement import broadcast_along
 from dfg.passes.manager import PIPELINE, run_pipeline
+from dfg.tools.proof import cases_of
 from dfg.types import BOOL, F64, I64, TensorType
 
 POINTS = [0.0, -1.0, 2.0, 0.5, 1e200]
@@ -28,13 +29,49 @@ VECTOR = TensorType(F64, (N,))
 Step = tuple[str, list[int], int, tuple[int, ...]]
 
 
-def make_program(r: random.Random, length: int = 8) -> list[Step]:
+def lanewise() -> dict[str, int]:
+    """Every differentiable elementwise op of floating operands, with its number of operands: lane by lane it is itself."""
+    found = {}
+    for name, op in OPS.items():
+        if op.elementwise and not isinstance(op.vjp, NoGradient) and op.samples is not None and name not in ("pin", "cast", "where"):
+            cases = [c for c in cases_of(op) if c.order and c.operands and all(np.asarray(o).dtype == np.float64 for o in c.operands)]
+            if cases:
+                found[name] = len(cases[0].operands)
+    return found
+
+
+LANEWISE = lanewise()
+MOVERS = ["flip", "shift", "cumsum", "cumprod", "prod", "permute", "linear_recurrence"]
+
+
+SETTINGS = {name: list(dict.fromkeys(k.attrs for k in cases_of(OPS[name]) if k.order)) for name in LANEWISE}
+
+
+def apply(name: str, c: int, operands: Sequence[Value]) -> Value:
+    """An elementwise op with one of the settings that its samples have."""
+    settings = SETTINGS[name]
+    return operands[0].graph.emit(OPS[name], tuple(operands), OPS[name].pack(dict(settings[c % len(settings)])))
+
+
+def make_program(r: random.Random, length: int = 8, wide: bool = False) -> list[Step]:
+    if wide:
+        return make_wide_program(r, length)
     kinds = ["log", "sqrt", "exp", "add", "multiply", "divide", "where", "where", "where", "sumbc", "gather", "slice", "update", "scatter", "contract", "scan", "maxbc", "concat", "power"]
     arity = {"where": 2, "add": 2, "multiply": 2, "divide": 2, "update": 2, "scatter": 2, "scan": 2, "concat": 2}
     steps: list[Step] = []
     for k in range(length):
         kind = r.choice(kinds)
         operands = [r.randrange(-1, k) if r.random() < 0.5 else max(-1, k - 1) for _ in range(arity.get(kind, 1))]
+        steps.append((kind, operands, r.randrange(3), tuple(r.randrange(N) for _ in range(N))))
+    return steps
+
+
+def make_wide_program(r: random.Random, length: int) -> list[Step]:
+    """Half the steps choose; the others draw from every elementwise op and from what moves or accumulates along the axis."""
+    steps: list[Step] = []
+    for k in range(length):
+        kind = "where" if k % 2 or r.random() < 0.2 else r.choice([*LANEWISE, *LANEWISE, *MOVERS])
+        operands = [r.randrange(-1, k) if r.random() < 0.5 else max(-1, k - 1) for _ in range(LANEWISE.get(kind, 2))]
         steps.append((kind, operands, r.randrange(3), tuple(r.randrange(N) for _ in range(N))))
     return steps
 
@@ -53,6 +90,10 @@ def vector(g: Graph, x: Value, conditions: Sequence[Value], steps: Sequence[Step
         places = make_constant(g, list(index), I64)
         if kind == "where":
             y = OPS["where"](conditions[c], a[0], a[1])
+        elif kind in MOVERS:
+            y = moved(kind, a[0], a[1])
+        elif kind in LANEWISE and kind not in PLAIN:
+            y = apply(kind, c, a)
         elif kind in ("add", "multiply", "divide", "log", "sqrt", "exp"):
             y = OPS[kind](*a)
         elif kind == "power":
@@ -79,6 +120,47 @@ def vector(g: Graph, x: Value, conditions: Sequence[Value], steps: Sequence[Step
     return OPS["sum"](made[-1], axes=(0,))
 
 
+PLAIN = ("add", "multiply", "divide", "log", "sqrt", "exp", "power")
+
+
+def moved(kind: str, a: Value, b: Value) -> Value:
+    match kind:
+        case "linear_recurrence":
+            return OPS[kind](a, b, axis=0, reverse=False)
+        case "cumprod":
+            return OPS[kind](a, axis=0)
+        case "flip":
+            return OPS["flip"](a, axes=(0,))
+        case "shift":
+            return OPS["shift"](a, axis=0, by=1)
+        case "prod":
+            return broadcast_along(OPS["prod"](a, axes=(0,)), (N,), ())
+        case "permute":
+            return OPS["permute"](a, perm=(0,))
+        case _:
+            return OPS[kind](a, axis=0, reverse=False)
+
+
+def moved_lanes(kind: str, a: Sequence[Value], b: Sequence[Value], zero: Value) -> list[Value]:
+    match kind:
+        case "linear_recurrence":
+            steps = [b[0]]
+            for k in range(1, N):
+                steps.append(a[k] * steps[-1] + b[k])
+            return steps
+        case "flip":
+            return list(a[::-1])
+        case "shift":
+            return [zero, *a[:-1]]
+        case "permute":
+            return list(a)
+        case _:
+            made = [a[0]]
+            for x in a[1:]:
+                made.append(made[-1] + x if kind == "cumsum" else made[-1] * x)
+            return [made[-1]] * N if kind == "prod" else made
+
+
 def loop(g: Graph, start: Value, xs: Value, condition: Value) -> Value:
     """carry h = sum(start): h = where(c_t, sqrt(h) * x_t, h + x_t), yielding h."""
     scalar = TensorType(F64)
@@ -103,6 +185,10 @@ def scalar(g: Graph, x: Sequence[Value], chosen: Sequence[Sequence[bool]], steps
         a = [list(x) if j < 0 else made[j] for j in operands]
         if kind == "where":
             y = [a[0][i] if chosen[c][i] else a[1][i] for i in range(N)]
+        elif kind in MOVERS:
+            y = moved_lanes(kind, a[0], a[1], constant(0.0))
+        elif kind in LANEWISE and kind not in PLAIN:
+            y = [apply(kind, c, [o[i] for o in a]) for i in range(N)]
         elif kind in ("add", "multiply", "divide", "log", "sqrt", "exp"):
             y = [OPS[kind](*[o[i] for o in a]) for i in range(N)]
         elif kind == "power":
@@ -160,9 +246,9 @@ def gradients_of(loss: Value, targets: list[Value]) -> list[Value]:
     return [*first, *emit_grad(total, targets)]
 
 
-def check(seed: int) -> None:
+def check(seed: int, wide: bool = False) -> None:
     r = random.Random(seed)
-    steps = make_program(r)
+    steps = make_program(r, 6 if wide else 8, wide)
     chosen = [[r.random() < 0.5 for _ in range(N)] for _ in range(3)]
     points = [r.choice(POINTS) for _ in range(N)]
 
@@ -186,6 +272,17 @@ def check(seed: int) -> None:
 def test_where_agrees_with_the_scalarised_program(block: int) -> None:
     for seed in range(block * 100, block * 100 + 100):
         check(seed)
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_programs_of_every_elementwise_op(block: int) -> None:
+    for seed in range(block * 60, block * 60 + 60):
+        check(10_000 + seed, wide=True)
+
+
+def test_the_programs_draw_from_every_elementwise_op() -> None:
+    drawn = {kind for seed in range(600) for kind, *_ in make_program(random.Random(10_000 + seed), 6, True)}
+    assert drawn == {*LANEWISE, *MOVERS, "where"}
 
 
 def test_the_oracle_sees_a_wrong_rule(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from dfg.ops.indexed import scatter
 from dfg.ops.movement import broadcast_along, check_axes, emit_permute, emit_reshape, inverse
 from dfg.ops.ordering import axis_in, flat_or_axis, like, one_axis, window_of
 from dfg.ops.reduce import SUMMED_AS
-from dfg.ops.statistics import linear_recurrence
+from dfg.ops.statistics import linear_recurrence, reaching, running_lives
 from dfg.ops.surface import Arg, Axis, DTypeArg, Flag, Literal, OptionalArg, Size, Surface, axis_number, dtype_of, function, plain
 from dfg.types import ANY, BOOL, FLOATING, I64, NUMERIC, DType, TensorType, Type
 
@@ -154,7 +154,7 @@ def _cumprod_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]
     axis = y.attrs[0]
     x = y.operands[0]
     before = where(_first(y, axis), full_like(y, 1), shift(y, axis=axis, by=1))
-    return [before * linear_recurrence(shift(x, axis=axis, by=-1), ct, axis=axis, reverse=True)]
+    return [before * linear_recurrence(shift(reaching(cx, y, x), axis=axis, by=-1), ct, axis=axis, reverse=True)]
 
 
 def _with_zeros(rng: np.random.Generator, s: tuple[int, ...], zeros: int) -> np.ndarray:
@@ -173,6 +173,7 @@ cumprod = define(
         evaluate=lambda xp, x, *, axis: xp.cumprod(x, axis=axis, dtype=x.dtype),
         into=lambda out, x, *, axis: f"np.multiply.accumulate({x}, {axis}, None, {out})",
         axes=one_axis,
+        lives=running_lives,
         samples=lambda rng: [Case((_with_zeros(rng, s, z),), (("axis", a),)) for s, a in _SHAPES for z in (0, 2)]
         + [Case((rng.integers(0, 4, (2, 3)),), (("axis", 1),), wrt=())],
         formula="y[k] = x[0] * ... * x[k]",
@@ -194,7 +195,7 @@ def _logcumsumexp_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | 
 
     # Nothing comes before the first place, where exp(0 - y) could overflow.
     before = where(_first(y, axis), y, shift(y, axis=axis, by=1))
-    total = linear_recurrence(shift(ratio(before), axis=axis, by=-1), ct, axis=axis, reverse=True)
+    total = linear_recurrence(shift(reaching(cx, y, ratio(before)), axis=axis, by=-1), ct, axis=axis, reverse=True)
     empty = equal(y, full_like(y, -np.inf))
     return [where(empty, full_like(y, 0), ratio(x)) * total]
 
@@ -209,6 +210,7 @@ logcumsumexp = define(
         evaluate=lambda xp, x, *, axis: xp.logaddexp.accumulate(x, axis=axis),
         into=lambda out, x, *, axis: f"np.logaddexp.accumulate({x}, {axis}, None, {out})",
         axes=one_axis,
+        lives=running_lives,
         cost=lambda v: v.type.size * 30,
         samples=lambda rng: [Case((rng.normal(size=s),), (("axis", a),)) for s, a in _SHAPES] + [Case((np.array([-800.0, 700.0, 710.0, 0.0]),), (("axis", 0),))],
         formula="y[k] = log(exp(x[0]) + ... + exp(x[k]))",

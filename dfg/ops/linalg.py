@@ -179,7 +179,8 @@ def _qr_tall(q: Value, r: Value, dq: Value, dr: Value) -> Value:
     m = matmul_last(r, transpose_last(dr)) - matmul_last(transpose_last(dq), q)
     symmetric = keep_triangle(m, lower=True) + transpose_last(keep_triangle(m, lower=True, strict=True))
     right = dq + matmul_last(q, symmetric)
-    return transpose_last(solve(r, transpose_last(right)))
+    # NaN of dependent columns, where there is no derivative: a matrix that `qr` takes fails nowhere, and a dead one stays without effect.
+    return matmul_last(right, transpose_last(OPS["inv_or_nan"](r)))
 
 
 def _qr(xp: Any, x: Any) -> Any:

@@ -75,7 +75,8 @@ def _vjp(cx: RuleContext, cts: Any, y: Value) -> Sequence[Value | None]:
     if inner is None:
         return [None]
     left = solve_triangular(transpose_last(low), inner, lower=False, unit_diagonal=True)
-    made = transpose_last(solve_triangular(up, transpose_last(left), lower=False, unit_diagonal=False))
+    # NaN of a singular matrix, which has factors and no derivative: what `lu` takes fails nowhere, and a dead one stays without effect.
+    made = matmul_last(left, transpose_last(OPS["inv_or_nan"](up)))
     # Rows go back where they came from.
     k = made.rank - 2
     return [OPS["scatter"](full_like(made, 0), made, perm, axes=(k,), batch=k, mode="set")]

@@ -473,6 +473,10 @@ def gammainc_derivative(a: Array, x: Array, order: int, upper: bool) -> Array:
     with np.errstate(all="ignore"):
         good = (a > 0) & (x > 0) & np.isfinite(a) & np.isfinite(x)
         result[(a > 0) & ((x == 0) | (x == np.inf))] = 0.0
+        k = np.flatnonzero(good & (a > 1e5))
+        if k.size:
+            result[k] = math.factorial(order - 1) * _large_jet(a[k], x[k], order - 1)[order - 1] * (-1.0 if upper else 1.0)
+            good[k] = False
         series = good & ((x <= 1) | (x < a))
         scale = float(math.factorial(order))
         k = np.flatnonzero(series)
@@ -482,6 +486,23 @@ def gammainc_derivative(a: Array, x: Array, order: int, upper: bool) -> Array:
         if k.size:
             result[k] = scale * _fraction_jet(a[k], x[k], order)[order] * (1.0 if upper else -1.0)
     return result.reshape(shape)
+
+
+def _large_jet(a: Array, x: Array, order: int) -> Array:
+    """The derivative by a of the lower function where a is large: minus the density times how fast the quantile of x moves with a, which is 1 + z / (2 sqrt(a)) and further terms
+    of the expansion of Cornish and Fisher. Series and fraction would need a number of terms in proportion to the root of a."""
+    inverse = _inverse(_variable(a, order))
+    u = inverse * x
+    u[0] = np.clip((x - a) / a, -0.5, 0.5)  # beyond, the density is 0
+    square = _times(u, u)
+    moves = u / 2 - square / 6 + _times(square, u) / 12 + _times(inverse, u) / 12 + inverse / 6
+    moves[0] += 1
+    logs = np.zeros_like(u)
+    for k in range(1, order + 1):
+        # ln x - digamma(a), whose two parts cancel.
+        logs[k] = np.where(np.abs(u[0]) < 0.5, np.log1p(u[0]), np.log(x) - np.log(a)) + 1 / (2 * a) + 1 / (12 * a * a) if k == 1 else -polygamma(k - 1, a) / math.factorial(k)
+    density = _prefactor(a, x) * np.minimum(a / x, 1e300)
+    return np.where(density > 0, -_times(_exponential(logs) * density, moves), 0.0)
 
 
 def _series_jet(a: Array, x: Array, order: int) -> Array:

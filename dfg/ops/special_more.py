@@ -166,7 +166,7 @@ def _declare(name: str, op: Op, attrs: dict[str, Any], doc: str) -> None:
         return op(_floating(cx, x, name), **attrs)
 
     f.__doc__ = doc
-    function(name)(f)
+    function(name, elementwise=True)(f)
 
 
 for _op in (expi, exp1, dawsn):
@@ -206,7 +206,7 @@ def sici(cx: Surface, x: Arg) -> tuple[Value, Value]:
     return sine_integral(v), cosine_integral(v)
 
 
-@function("lambertw")
+@function("lambertw", elementwise=True)
 def lambertw_(cx: Surface, x: Arg, k: Static = 0) -> Value:
     """The real w with w e ** w = x, elementwise: of branch k = 0 at least -1, of branch -1 at most -1; NaN where there is none."""
     branch = plain(k)

@@ -57,8 +57,22 @@ def _shifted(x: Value, axis: int, fill: float, forward: bool) -> Value:
     return slice_op(joined, starts=starts, sizes=x.shape, strides=(1,) * x.rank)
 
 
+def running_lives(v: Value, pred: Value | None) -> Sequence[Value | None]:
+    """Of results that run along an axis: an element reaches its own place and those that follow."""
+    if pred is None:
+        return [None] * len(v.operands)
+    back = not (v.attrs[1] if len(v.attrs) > 1 else False)
+    return [OPS["cumulative_max"](pred, axis=v.attrs[0], reverse=back)] * len(v.operands)
+
+
+def reaching(cx: RuleContext, y: Value, factor: Value) -> Value:
+    """A factor of a running result with 0 where it reaches no live place: what follows the last one may hold anything."""
+    (live, *_) = running_lives(y, cx.live)
+    return factor if live is None else where(live, factor, full_like(factor, 0))
+
+
 def _recurrence_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
-    a, _ = y.operands
+    a = reaching(cx, y, y.operands[0])
     axis, reverse = y.attrs
     g = linear_recurrence(_shifted(a, axis, 0, reverse), ct, axis=axis, reverse=not reverse)
     return [g * _shifted(y, axis, 0, not reverse) if cx.need[0] else None, g if cx.need[1] else None]
@@ -117,6 +131,7 @@ linear_recurrence = define(
         arity=2,
         evaluate=_recurrence,
         axes=_recurrence_axes,
+        lives=running_lives,
         workspace=lambda v: 3 * v.type.size * v.dtype.size,
         cost=lambda v: 2 * v.type.size,
         samples=lambda rng: [

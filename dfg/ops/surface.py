@@ -100,6 +100,10 @@ class Surface:
     graph: Graph
     default_float: DType = F64
     warn: Callable[[str, str], None] = field(default=lambda code, message: None)
+    within: str | None = None
+    """The composite function that is being expanded, in whose name conversions are made."""
+    calls: dict[str, int] = field(default_factory=dict)
+    """How often each function was called, by its path: the second call of `f` is `f_2`."""
 
     def default(self, kind: str) -> DType:
         return {"bool": BOOL, "int": I64, "float": self.default_float}[kind]
@@ -161,6 +165,7 @@ class Surface:
         dtype = self.join(operands)
         if floating and not dtype.floating:
             dtype = self.default_float
+        name = self.within or name
         result = []
         for o in operands:
             if isinstance(o, Literal):
@@ -223,7 +228,8 @@ class Surface:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A surface function: its name, what it says of itself, its signature without the context, and its implementation."""
+    """A surface function: its name, what it says of itself, its signature without the context, and its implementation. Those that are written in the
+    language itself have the same attributes, read from their text when they are first asked for (`dfg.frontend.prelude.Composite`)."""
 
     name: str
     doc: str
@@ -231,13 +237,19 @@ class Function:
     implementation: Callable[..., Any]
     fold: Callable[..., Any] | None = None
     """For elementwise functions: the value on Python numbers, with which literals stay literals."""
+    elementwise: bool = False
+    """Whether it acts element by element, hence leaf by leaf on records."""
+    family: str = ""
+    """The word of the module, or of the file of the prelude, that defines it."""
 
 
 FUNCTIONS: Final[dict[str, Function]] = {}
 
 
-def function(*names: str, fold: Callable[..., Any] | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declare a surface function under its name and aliases. Its first parameter is the `Surface`."""
+def function(
+    *names: str, fold: Callable[..., Any] | None = None, elementwise: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare a surface function under its name and aliases. Its first parameter is the `Surface`. What folds literals is elementwise."""
 
     def declare(f: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(f, eval_str=True)
@@ -246,7 +258,13 @@ def function(*names: str, fold: Callable[..., Any] | None = None) -> Callable[[C
             if name in FUNCTIONS:
                 raise ValueError(f"the function `{name}` is declared twice")
             FUNCTIONS[name] = Function(
-                name, inspect.getdoc(f) or "", signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty), f, fold
+                name,
+                inspect.getdoc(f) or "",
+                signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty),
+                f,
+                fold,
+                elementwise or fold is not None or (name in OPS and OPS[name].elementwise),
+                f.__module__.rpartition(".")[2],
             )
         return f
 

@@ -11,13 +11,13 @@ A function of one, two or three tensors needs no entry: the first of `TRIED` tha
 
 from __future__ import annotations
 
-import inspect
 import re
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from dfg.diagnostics import UserError
+from dfg.frontend import prelude as prelude  # fills the table of functions
 from dfg.ops.surface import FUNCTIONS, Function, role
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ CALLS: Final[dict[str, str]] = {
     "vsplit": "a, b = vsplit(m, 2)",
     "chunk": "a, b = chunk(d, 2)",
     "unstack": "a, b = unstack(m)",
+    "narrow": "narrow(d, 0, 1, 3)",
     "swapaxes": "swapaxes(m, 0, 1)",
     "moveaxis": "moveaxis(m, 0, 1)",
     "permute_dims": "permute_dims(m, [1, 0])",
@@ -355,7 +356,7 @@ def example(name: str) -> Example | None:
     if entry is not None:
         return _made(name, entry)
     for values in TRIED:
-        given = _arguments(f, values) if f is not None else _of_composite(name, values)
+        given = _arguments(f, values) if f is not None else []
         made = _made(name, f"{name}({', '.join(given)})")
         if accepted(made.program):
             return made
@@ -376,10 +377,3 @@ def _arguments(f: Function, values: tuple[str, ...]) -> list[str]:
         elif p.default is p.empty:
             given.append(STATIC.get(role(p)) or next(spare, values[0]))
     return given
-
-
-def _of_composite(name: str, values: tuple[str, ...]) -> list[str]:
-    from dfg.frontend.builder.composites import composite
-
-    required = [p for p in inspect.signature(composite(name)).parameters.values() if p.default is p.empty]
-    return [{"seed": "seed=1", "factor": "2"}.get(p.name) or values[k % len(values)] for k, p in enumerate(required)]

@@ -1,7 +1,8 @@
 """Proof of an op's definition on its own samples: everything that a definition claims is checked against what its `evaluate` does.
 
 `prove(op)` gives what is wrong, as texts; the tests run it over every op, and over mutants of every rule, which must be found. The checks: the inferred type is
-the result's; every argument's gradient at orders 1 and 2 agrees with finite differences in a random direction; `axes` by permuting and perturbing lanes; the traits
+the result's; every argument's gradient at orders 1 and 2 agrees with finite differences in a random direction, is the transpose of the forward derivative, and has a
+symmetric derivative; `axes` by permuting and perturbing lanes; the traits
 (linear, commutative, moves, elementwise); vectorising by `axes` agrees with evaluating lane by lane; what must be rejected is.
 
 >>> from dfg.ops import get
@@ -39,7 +40,7 @@ def cases_of(op: Op, seed: int = SEED) -> list[Case]:
 def prove(op: Op, seed: int = SEED) -> list[str]:
     """Everything that is wrong with a definition; empty if nothing is."""
     found: list[str] = []
-    checks: list[Callable[[Op, Case], list[str]]] = [check_type, check_gradients, check_axes, check_traits]
+    checks: list[Callable[[Op, Case], list[str]]] = [check_type, check_gradients, check_transposed, check_axes, check_traits]
     with np.errstate(all="ignore"):
         for number, case in enumerate(cases_of(op, seed)):
             for check in checks:
@@ -154,6 +155,50 @@ def _gradient_program(op: Op, case: Case, places: Sequence[int], order: int = 1)
 
 def _order_two(op: Op, case: Case, places: Sequence[int]) -> tuple[Scalar, Gradients]:
     return _gradient_program(op, case, places, 2)
+
+
+def check_transposed(op: Op, case: Case) -> list[str]:
+    """The forward derivative J and the rule's are transposes, <ct, J v> = <J^T ct, v>; and the second derivative is symmetric, <w, H v> = <H w, v>. Exact, but for rounding."""
+    places = wanted(op, case)
+    if isinstance(op.vjp, NoGradient) or not places or case.order < 1:
+        return []
+    g, leaves, y = build(op, case)
+    rng = np.random.default_rng(SEED + 2)
+    targets = [leaves[k] for k in places]
+
+    def drawn(values: Sequence[Value]) -> list[Value]:
+        return [make_constant(g, rng.normal(size=[evaluate_dim(d, {}) for d in v.shape]), v.dtype) for v in values]
+
+    def product(left: Sequence[Value], right: Sequence[Value]) -> Value:
+        terms = [a * b for a, b in zip(left, right, strict=True)]
+        sums = [OPS["sum"](t, axes=tuple(range(t.rank))) if t.rank else t for t in terms]
+        total = sums[0]
+        for s in sums[1:]:
+            total = total + s
+        return total
+
+    outs = [o for o in results_of(y) if o.dtype.floating]
+    if not outs:
+        return []
+    cotangents, vs, ws = drawn(outs), drawn(targets), drawn(targets)
+    form = product(cotangents, outs)
+    grads = emit_vjp(form, full(g, 1, form.type), targets)
+    tangents = [OPS["jvp"](o, *targets, *vs, targets=len(targets)) for o in outs]
+    wanted_pairs = {"<ct, J v>": product(cotangents, tangents), "<J^T ct, v>": product(grads, vs)}
+    if case.order >= 2:
+        for name, first, second in (("<H v, w>", vs, ws), ("<H w, v>", ws, vs)):
+            along = product(grads, first)
+            wanted_pairs[name] = product(emit_vjp(along, full(g, 1, along.type), targets), second)
+    g.roots.outputs.update(wanted_pairs)
+    clean = run_pipeline(g, (Differentiate(), *PIPELINE[2:]))
+    env: dict[int, Any] = {v.index: case.operands[int(v.attrs[0][1:])] for v in clean.values if v.op.name == "input"}
+    made = [float(a) for a in interpret([clean.roots.outputs[k] for k in wanted_pairs], env, {})]
+    names = list(wanted_pairs)
+    found = []
+    for k in range(0, len(made), 2):
+        if not abs(made[k] - made[k + 1]) <= 1e-8 * max(1.0, abs(made[k])):
+            found.append(f"{names[k]} is {made[k]:.12g} and {names[k + 1]} is {made[k + 1]:.12g}")
+    return found
 
 
 # --- axes and traits ---------------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ import dfg.ops.functions  # noqa: F401 - fills the table of functions
 from dfg.codegen.interpret import interpret
 from dfg.diagnostics import UserError
 from dfg.dims import evaluate as evaluate_dim
+from dfg.frontend.prelude import Composite
 from dfg.ir import Graph, Value
 from dfg.ops.base import OPS, NoGradient, Op
 from dfg.ops.surface import FUNCTIONS, Function, Literal, role
@@ -64,8 +65,13 @@ FAMILIES: Final[dict[str, str]] = {
     "activations": "Activations",
     "layers": "Normalisation and layers",
     "losses": "Losses and distances",
-    "more": "Further functions",
-    "composite": "Composites, written in the language",
+    "distances": "Losses and distances",
+    "extra_arrays": "Functions under further names",
+    "extra_distributions": "Random draws",
+    "extra_linalg": "Matrices",
+    "extra_nn": "Normalisation and layers",
+    "extra_polynomials": "Polynomials",
+    "extra_special": "Special functions",
     "primitive": "Only in printed programs",
 }
 """The families, in their order, by the word of the module that defines a function (of an elementwise one: its op)."""
@@ -132,6 +138,8 @@ class Page:
     arguments: tuple[Argument, ...]
     types: str
     formula: str
+    definition: tuple[str, ...]
+    """Of a function that is written in the language, its text."""
     expansion: tuple[str, ...]
     gradient: tuple[str, ...]
     notes: tuple[str, ...]
@@ -159,36 +167,25 @@ def _op_modules() -> dict[int, str]:
 
 def family_of(name: str) -> str:
     """The title of a function's family."""
-    f = FUNCTIONS.get(name)
-    if f is None:
-        return FAMILIES["composite"]
-    word = f.implementation.__module__.split(".")[-1]
+    f = FUNCTIONS[name]
+    word = f.family
     if word == "common":
         op = OPS.get(name) or OPS.get(aliases_of(name)[0])
         word = _op_modules().get(id(op), "mathematics") if op is not None and (op.arity != 1 or "(" not in op.formula) else "mathematics"
         word = "special" if op is not None and _op_modules().get(id(op), "").startswith("special") else word
-    word = word.split("_")[0]
-    return FAMILIES.get(word, word)
+    return FAMILIES.get(word) or FAMILIES.get(word.split("_")[0], word)
 
 
 @cache
 def aliases_of(name: str) -> tuple[str, ...]:
     """Every name of the same function, the first one first."""
-    f = FUNCTIONS.get(name)
-    return (name,) if f is None else tuple(n for n, g in FUNCTIONS.items() if g.implementation is f.implementation)
-
-
-@cache
-def composites() -> tuple[str, ...]:
-    """Functions that are written in the language and need no `use`."""
-    from dfg.frontend.lowering.modules import prelude_index
-
-    return tuple(sorted(n for n in prelude_index() if not n.startswith("_") and n not in FUNCTIONS))
+    f = FUNCTIONS[name]
+    return tuple(n for n, g in FUNCTIONS.items() if g.implementation is f.implementation)
 
 
 def every_name() -> list[str]:
     """The names of all functions, aliases included."""
-    return [*FUNCTIONS, *composites()]
+    return list(FUNCTIONS)
 
 
 def table() -> dict[str, list[str]]:
@@ -205,14 +202,13 @@ def table() -> dict[str, list[str]]:
 
 def page(name: str) -> Page:
     """The page of a function; KeyError if there is none."""
-    if name not in FUNCTIONS and name not in composites():
-        raise KeyError(name)
-    f = FUNCTIONS.get(name)
-    doc, arguments = _from_function(f) if f is not None else _from_composite(name)
+    f = FUNCTIONS[name]
+    doc, arguments = _from_function(f)
     shown = ", ".join(_shown_argument(a) for a in arguments)
     made = example(name)
     own = OPS.get(name)
     facts = _Facts(made)
+    definition = _definition(f)
     refused = "" if made is not None else "always refused: the size of its result would depend on the numbers"
     return Page(
         name,
@@ -223,7 +219,8 @@ def page(name: str) -> Page:
         arguments,
         facts.types() or refused,
         own.formula if own is not None else "",
-        facts.expansion(name),
+        definition,
+        facts.expansion(name) if not definition else (),
         facts.gradient(),
         (*facts.notes(name), *_kinks(name)),
         made.program if made is not None else "",
@@ -240,15 +237,11 @@ def _from_function(f: Function) -> tuple[str, tuple[Argument, ...]]:
     return " ".join(f.doc.split()), tuple(made)
 
 
-def _from_composite(name: str) -> tuple[str, tuple[Argument, ...]]:
-    from dfg.frontend.builder.composites import composite
-
-    f = composite(name)
-    arguments = [
-        Argument(p.name, "value", None if p.default is p.empty else {"None": "none", "True": "true", "False": "false"}.get(repr(p.default), repr(p.default)))
-        for p in inspect.signature(f).parameters.values()
-    ]
-    return " ".join((f.__doc__ or "").split()), tuple(arguments)
+def _definition(f: Function) -> tuple[str, ...]:
+    """The text of a function of the prelude, or of the one that it is another name of."""
+    while isinstance(f, Composite) and f.definition.alias is not None:
+        f = FUNCTIONS[f.definition.alias]
+    return tuple(f.definition.node.span.text.splitlines()) if isinstance(f, Composite) else ()
 
 
 def _default(x: Any) -> str:
@@ -434,6 +427,8 @@ def page_text(p: Page) -> str:
         lines += [f"Types: {p.types}", ""]
     if p.formula:
         lines += [f"Formula: {p.formula}", ""]
+    if p.definition:
+        lines += ["Definition, in the language:", "", *[f"    {line}" for line in p.definition], ""]
     if p.expansion:
         lines += ["In terms of others (of the example):", "", *[f"    {line}" for line in p.expansion], ""]
     if p.gradient and p.gradient[0].startswith("none: "):
@@ -458,9 +453,7 @@ def table_text() -> str:
 
 
 def _first_sentence(name: str) -> str:
-    f = FUNCTIONS.get(name)
-    doc = " ".join(f.doc.split()) if f is not None else _from_composite(name)[0]
-    return doc.split(". ")[0].rstrip(".")
+    return " ".join(FUNCTIONS[name].doc.split()).split(". ")[0].rstrip(".")
 
 
 def document() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -146,34 +145,29 @@ def test_compile_takes_tensors() -> None:
     assert dfg.compile({"a": l, "c": apart})(x=[1.0], z=3.0)["c"] == 3
 
 
-def test_composites_are_lowered_as_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dfg.frontend.builder import composites
-    from dfg.frontend.lowering import modules
+def test_composites_are_lowered_as_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dfg.frontend import prelude
+    from dfg.frontend.builder.functions import _MADE
+    from dfg.frontend.builder.functions import function as named
     from dfg.frontend.lowering.program import load_text
 
-    (tmp_path / "nn.dfg").write_text(
+    text = (
         "# Numbers that add up to 1.\ndef squash(z, axis = -1) {\n  t = exp(z - stop_gradient(max(z, axis=axis, keepdims=true)))\n"
-        "  t / sum(t, axis=axis, keepdims=true)\n}\ndef both(a, c) = (a + c, a - c)\n",
-        encoding="utf-8",
+        "  t / sum(t, axis=axis, keepdims=true)\n}\ndef both(a, c) = (a + c, a - c)\n"
     )
-    monkeypatch.setattr(modules, "PRELUDE", tmp_path)
-    caches = [modules.prelude_index, composites._definition]
-    for cached in caches:
-        cached.cache_clear()
+    for place in prelude.places_in("nn.dfg", text):
+        monkeypatch.setitem(prelude.FUNCTIONS, place.name, prelude.Composite(place))
     try:
-        assert composites.composite_names() == ["both", "squash"]
-        squash = composites.composite("squash")
+        squash = named("squash")
         assert squash.__doc__ is not None and "add up to 1" in squash.__doc__
         x = b.input("x", "f64[n, 3]")
         y = squash(x, axis=0)
         text = load_text("input x : f64[n, 3]\noutput y = squash(x, axis=0)\n").graph
         assert digest(b.program({"y": y}).graph) == digest(text)
-        left, right = composites.composite("both")(x, [1, 2, 3])
+        left, right = named("both")(x, [1, 2, 3])
         np.testing.assert_allclose(run({"l": left, "r": right}, x=np.zeros((2, 3)))["r"], [[-1, -2, -3]] * 2)
-        d = refused(lambda: composites.composite("both")(x, np.ones(4)))
-        assert d.code == "shape-mismatch" and d.span is not None and d.span.text.endswith("(x, np.ones(4))")
+        d = refused(lambda: named("both")(x, np.ones(4)))
+        assert d.code == "shape-mismatch" and d.span is not None and d.span.text.startswith("named(\"both\")")
     finally:
-        monkeypatch.undo()
-        for cached in caches:
-            cached.cache_clear()
-        composites._MADE.clear()
+        for name in ("squash", "both"):
+            _MADE.pop(name, None)

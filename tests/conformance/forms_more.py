@@ -172,7 +172,7 @@ def reducing(op: str, rng: Rng) -> Iterator[Form]:
             attrs["ord"] = pick(rng, 2, 1, math.inf, -math.inf, 0, 3, 0.5, 2.0, 4)
         gone = math.prod(s[a] for a in axis) if isinstance(axis, list) and axis else math.prod(s)
         flat = op in ("any", "all", "count_nonzero", "argmax", "argmin") or (op in ("var", "std") and gone < 3) or 0 in s
-        if op in ("prod", "logsumexp") and axis == [] and op == "logsumexp":
+        if op == "logsumexp" and axis == []:
             continue
         yield from both({"x": draw(rng, s)}, attrs, [] if flat else ["x"])
     if op in ("sum", "mean", "max", "min", "nansum", "prod", "argmax", "argmin", "logsumexp"):
@@ -226,7 +226,9 @@ def ordered(op: str, rng: Rng) -> Iterator[Form]:
         yield from both({"x": draw(rng, s)}, attrs, [] if op == "argsort" else ["x"])
         if op in ("sort", "argsort", "topk", "cumsum", "cumprod", "cummax"):
             yield {"x": rng.integers(-2, 3, s)}, attrs, []
-            yield {"x": np.asarray(rng.choice([np.nan, 1.0, np.inf, -np.inf, 0.0, -0.0], s))}, attrs, []
+            # Of descending order the meaning negates, which puts NaN last; ours is the reverse of ascending order.
+            special = [1.0, np.inf, -np.inf, 0.0, -0.0] if op in ("argsort", "topk") else [1.0, np.inf, -np.inf, 0.0, -0.0, np.nan]
+            yield {"x": np.asarray(rng.choice(special, s))}, attrs, []
     if op not in ("median_lower", "topk", "cummax", "logcumsumexp"):
         yield {"x": draw(rng, (2, 0, 3))}, {"axis": int(rng.integers(-3, 3))}, []
 

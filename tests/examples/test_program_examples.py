@@ -9,8 +9,11 @@ import pytest
 
 import dfg
 from dfg.api.testing import run_tests
+from dfg.diagnostics import Sink
+from dfg.frontend import syntax as s
 from dfg.frontend.formatter import format_source
-from dfg.frontend.lowering.modules import prelude_index
+from dfg.frontend.parser import parse
+from dfg.frontend.prelude import Composite, places
 from dfg.ops.surface import FUNCTIONS
 from dfg.source import Source
 
@@ -67,8 +70,22 @@ def test_a_module_is_documented(path: Path) -> None:
     assert len(max(lines, key=len)) <= 100
 
 
-def test_a_composite_does_not_hide_an_op() -> None:
-    assert not set(prelude_index()) & set(FUNCTIONS)
+def test_a_function_of_the_prelude_is_one_like_any_other() -> None:
+    """Each is found without parsing, is parsed alone as it is parsed in its file, and is documented and tested in its file."""
+    for file, found in places().items():
+        text = next(p for p in STD if p.name == file and p.parent.name == "prelude").read_text(encoding="utf-8")
+        tests = text[text.index("\ntest ") :]
+        whole = {d.name.text: d for d in parse(Source(file, text), Sink()).statements if isinstance(d, s.Def)}
+        assert list(whole) == list(found)
+        for word in found:
+            if word.startswith("_"):
+                assert word not in FUNCTIONS
+                continue
+            f = FUNCTIONS[word]
+            assert isinstance(f, Composite) and f.doc
+            assert f.definition.node.span.text == whole[word].span.text and f.definition.node.doc == whole[word].doc
+            assert re.search(rf"\b{word}\(", tests) or file.startswith("extra_"), f"{word} is not tested in {file}"
+            assert [p.name.text for p in whole[word].params] == list(f.signature.parameters)
 
 
 def test_modules_can_be_used_together() -> None:

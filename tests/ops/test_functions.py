@@ -135,7 +135,7 @@ REFUSED: list[tuple[str, str, str]] = [
     ("group_norm(outer(x, x), 3)", "shape-mismatch", "groups"),
     ("layer_norm(x, [3])", "shape-mismatch", "last axes"),
     ("cross(x, x)", "shape-mismatch", "3 elements"),
-    ("glu(x[:3])", "shape-mismatch", "halves"),
+    ("glu(x[:3])", "shape-mismatch", "2 equal parts"),
     ("sliding_window_view(x, 5)", "out-of-bounds", "window"),
     ("uniform([3])", "missing-argument", "seed"),
     ("randint(3, 3, seed=1)", "bad-argument", "no whole number"),

@@ -14,7 +14,6 @@ from typing import Any
 
 from dfg.frontend.builder.assemble import Program, program
 from dfg.frontend.builder.calculus import grad, hessian, hvp, jacobian, jvp, pin, stop_gradient, value_and_grad, vjp
-from dfg.frontend.builder.composites import composite, composite_names
 from dfg.frontend.builder.convert import default_float
 from dfg.frontend.builder.declare import asarray, const, dim, input, param, state
 from dfg.frontend.builder.emit import DfgWarning
@@ -35,8 +34,7 @@ def names() -> dict[str, Any]:
         cond, custom_vjp, while_loop,
     )}  # fmt: skip
     dtypes = {name: d for name, d in DTYPES.items() if name != "bool"}
-    composites = {name: composite(name) for name in composite_names()}
-    return {**composites, **all_functions(), **dtypes, **own, "const": const, "Tensor": Tensor, "DfgWarning": DfgWarning}
+    return {**all_functions(), **dtypes, **own, "const": const, "Tensor": Tensor, "DfgWarning": DfgWarning}
 
 
 __all__ = [
@@ -50,8 +48,6 @@ __all__ = [
     "Trace",
     "all_functions",
     "asarray",
-    "composite_names",
-    "composite",
     "while_loop",
     "custom_vjp",
     "cond",

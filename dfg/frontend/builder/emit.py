@@ -18,12 +18,12 @@ import numpy as np
 
 from dfg.diagnostics import Diagnostic, Label, UserError, error
 from dfg.dims import Dim, DimError
+from dfg.frontend import prelude
 from dfg.frontend.builder.convert import DEFAULT_FLOAT, Bad, Constant, argument, axis_by_name, dims_used, handles_in, lower, operand
 from dfg.frontend.builder.homes import CALL, LOCK, Conflict, Escaped, Handle, Home, gather, region_for, region_of, value_in
 from dfg.frontend.builder.places import Anatomy, Place, anatomy, here, module_name, user_frame, variable
 from dfg.frontend.builder.sizes import Declarations, connected, declared
 from dfg.ir import InferError, Value
-from dfg.ops import functions
 from dfg.ops.surface import FUNCTIONS, Literal, Surface, call, role
 from dfg.source import Span
 from dfg.types import TensorType
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from dfg.frontend.builder.tensor import Tensor
 
 
-_FILLED: Final = functions  # importing it fills the table of surface functions
+_FILLED: Final = prelude  # importing it fills the table of surface functions
 
 
 class DfgWarning(UserWarning):

@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
+from dfg.frontend import prelude
 from dfg.frontend.builder.emit import surface
-from dfg.ops import functions
 from dfg.ops.surface import FUNCTIONS
 
 _MADE: Final[dict[str, Callable[..., Any]]] = {}
-_FILLED = functions  # importing it fills the table
+_FILLED = prelude  # importing it fills the table
 
 
 def function(name: str) -> Callable[..., Any]:

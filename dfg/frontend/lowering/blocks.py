@@ -102,6 +102,11 @@ def local_fact(lo: Lowering, statement: s.DimFact, scope: Scope) -> Gen:
     op = statement.op
     if op in ("==", "!="):
         equal = lo.graph.equal_sizes(left, right)
+        if lo.library is not None and equal is not (op == "=="):
+            from dfg.frontend.lowering.library import refused
+
+            line = None if equal is False or op == "!=" else f"dim {left} {op} {right}"
+            raise refused(lo, "dim-unproved" if line else "shape-mismatch", f"this call needs {left} {op} {right}", [(statement.left.span, "this one")], None, line)
         if equal is (op == "!="):
             lo.fail("shape-mismatch", f"this call needs {left} {op} {right}", statement)
         if equal is None:

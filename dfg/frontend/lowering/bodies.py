@@ -25,8 +25,7 @@ def used_captures(region: Region, outputs: Sequence[Value]) -> dict[int, tuple[V
 
 
 def emit_loop(lo: Lowering, node: s.Node, f: Any) -> list[Value]:
-    graph = lo.graph
-    graph.cursor = node.span
+    lo.stand(node)
     try:
         made = f()
     except InferError as e:

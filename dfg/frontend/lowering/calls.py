@@ -16,6 +16,7 @@ import numpy as np
 from dfg.diagnostics import Fix, Label
 from dfg.diagnostics.codes import nearest
 from dfg.dims import Dim, names
+from dfg.frontend import prelude as prelude  # fills the table of functions
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.engine import Failed, Frame, Gen, Lowering, evaluates
 from dfg.frontend.lowering.limits import MAX_CALLS
@@ -35,7 +36,6 @@ from dfg.frontend.lowering.things import (
     is_tensor,
 )
 from dfg.ir import Value
-from dfg.ops.leafwise import acts_elementwise
 from dfg.ops.surface import FUNCTIONS, Literal, role
 from dfg.source import Span
 from dfg.types import DTYPES, DType
@@ -54,13 +54,6 @@ def form(*words: str) -> Callable[[Form], Form]:
         return f
 
     return declare
-
-
-def prelude_function(lo: Lowering, name: str) -> Closure | None:
-    """A composite function (`softmax`), written in the language and called without `use`."""
-    from dfg.frontend.lowering.modules import prelude_closure
-
-    return prelude_closure(lo, name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,9 +79,9 @@ def call(lo: Lowering, node: s.Call, scope: Scope) -> Gen:
                 return (yield FORMS[func.text](lo, node, scope))
             if func.text in FUNCTIONS:
                 return (yield call_builtin(lo, node, func.text, scope))
-            target = DTYPES.get(func.text) or prelude_function(lo, func.text)
+            target = DTYPES.get(func.text)
             if target is None:
-                from dfg.frontend.lowering.expressions import unknown
+                from dfg.frontend.lowering.unknown import unknown
 
                 return unknown(lo, func, scope, called=True)
         else:
@@ -180,7 +173,7 @@ def builtin(lo: Lowering, node: s.Call, name: str, given: Sequence[Given], scope
         else:
             rows.append((None, g))
     records = [k for k, (p, g) in enumerate(rows) if isinstance(g.thing, Record)]
-    if records and acts_elementwise(name):
+    if records and lo.elementwise(name):
         things = [g.thing for _, g in rows]
         nodes = [g.node for _, g in rows]
 
@@ -440,7 +433,7 @@ def expand(lo: Lowering, closure: Closure, given: Sequence[Given], node: s.Call,
     path = key if count == 1 else f"{key}_{count}"
     scope = Scope(closure.scope, lo.infos[id(definition)], closure.limit)
     graph = lo.graph
-    lo.frames.append(Frame(closure, node.span, path))
+    lo.frames.append(Frame(closure, node.span, path, {k: g.node for k, g in bound.items() if g is not None}))
     lo.path = path
     graph.call = path
     try:

@@ -26,7 +26,6 @@ from dfg.ops.base import OPS
 from dfg.ops.contract import LETTERS
 from dfg.ops.elementwise import emit_cast
 from dfg.ops.indexing import Window, getitem
-from dfg.ops.leafwise import acts_elementwise
 from dfg.ops.movement import broadcast_along, emit_permute, emit_reshape
 from dfg.ops.surface import FUNCTIONS, Literal
 from dfg.types import BOOL, DTYPES, I64
@@ -106,7 +105,7 @@ def indexed_binding(lo: Lowering, node: s.IndexedBinding, scope: Scope) -> Gen:
     yield prepare(lo, statement, node.value, targets)
     made = yield lift(lo, statement, node.value, targets)
     order = list(targets.values())
-    lo.graph.cursor = node.span
+    lo.stand(node)
     if not isinstance(made, Lifted):
         made = Lifted(((lo.value(made, node.value), ()),))
     return materialize(lo, made, order, node.value)
@@ -338,14 +337,14 @@ def lift(lo: Lowering, statement: Statement, node: s.Expr, names: Mapping[str, B
                 return convert(lo, dtype, inner, node.args[0], node, statement.scope)
             v = single(lo, inner, node)
             return Lifted(((emit_cast(v, dtype), inner.labels),))
-        if not hidden and acts_elementwise(title):
+        if not hidden and lo.elementwise(title):
             things = []
             written = [*node.args, *[k.value for k in node.kwargs]]
             for arg in written:
                 things.append((yield lift(lo, statement, arg, names)))
             return combine(lo, title, things, written, node, [k.name for k in node.kwargs])
     if isinstance(node, s.Call):
-        from dfg.frontend.lowering.expressions import unknown
+        from dfg.frontend.lowering.unknown import unknown
 
         closure = None if id(node.func) in statement.holding else (yield callee(lo, node.func, statement.scope))
         if isinstance(closure, Closure) and closure.node.rule is None:
@@ -411,7 +410,7 @@ def call(lo: Lowering, statement: Statement, node: s.Call, closure: Closure, nam
 
 def counted(lo: Lowering, x: IndexVar, node: s.Node) -> Lifted:
     """An index as a value: its numbers along its axis."""
-    lo.graph.cursor = node.span
+    lo.stand(node)
     counts = lo.graph.emit(OPS["iota"], (), (x.size, I64))
     assert x.low is not None
     if x.low != 0:

@@ -237,7 +237,7 @@ def warn_disconnected(lo: Lowering, loss: Value, targets: Sequence[Target], titl
 
 
 def emit_at(lo: Lowering, node: s.Call, operands: Sequence[tuple[s.Node | None, Thing]], scope: Scope, f: Callable[[], list[Value]]) -> list[Value]:
-    lo.graph.cursor = node.span
+    lo.stand(node)
     try:
         return f()
     except InferError as e:

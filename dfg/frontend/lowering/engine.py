@@ -121,6 +121,8 @@ class Frame:
     closure: Closure
     span: Span
     path: str
+    given: dict[str, s.Node]
+    """Where its arguments stand, by parameter."""
 
 
 FOLLOWING = frozenset({"unknown-name", "unknown-op", "dim-unbound", "use-before-binding", "unknown-field"})
@@ -154,7 +156,6 @@ class Lowering:
     """Keeps the trees alive, whose nodes' ids are keys."""
     params: dict[str, Thing] = field(default_factory=dict)
     later_params: dict[str, s.Name] = field(default_factory=dict)
-    prelude: dict[str, Any] | None = None
     named_axes: dict[tuple[int, str], int] = field(default_factory=dict)
     """Which axis a dim's name meant, by the place of the name and the path of calls."""
     parsed: dict[int, tuple[s.File, tuple[Any, ...]]] = field(default_factory=dict)
@@ -162,13 +163,18 @@ class Lowering:
     file: s.File | None = None
     refused: frozenset[str] = frozenset()
     """Words of statements with a syntax error: what they would have bound is not missed."""
+    library: Any = None
+    """The function of the prelude (`library.Definition`) whose body this is: then spans are the caller's, and what is wrong is an `InferError`."""
     quiet: int = 0
     """Above 0 while something is lowered only to learn its type: nothing is told."""
 
     # --- regions ---------------------------------------------------------------------------------------------------------------
 
     def surface_for(self, graph: Graph) -> Surface:
-        return Surface(graph, self.default_float, lambda code, message: self.warn(code, message, graph.cursor))
+        if self.library is not None:
+            outer = self.region.surface
+            return Surface(graph, self.default_float, outer.warn, outer.within, self.call_counts)
+        return Surface(graph, self.default_float, lambda code, message: self.warn(code, message, graph.cursor), None, self.call_counts)
 
     @property
     def graph(self) -> Graph:
@@ -193,6 +199,8 @@ class Lowering:
             )  # fmt: skip
         graph = self.graph.like()
         graph.call = self.graph.call
+        if self.library is not None:
+            graph.cursor = self.graph.cursor
         return Region(graph, self.surface_for(graph), self.region)
 
     def region_of(self, value: Value) -> Region | None:
@@ -270,11 +278,20 @@ class Lowering:
         shown = frames if len(frames) <= 6 else [*frames[:4], *frames[-2:]]
         return [Label(f.span, f"`{f.closure.node.name.text}` is called here") for f in shown]
 
+    def stand(self, node: s.Node) -> None:
+        """What is emitted from here on belongs to a node; what the body of a library function emits, to its call."""
+        if self.library is None:
+            self.region.graph.cursor = Span(node.source, node.start, node.stop)
+
     def report(
         self, code: str, message: str, span: Span | None, labels: Sequence[Label] = (), help: str | None = None, fix: Fix | None = None
     ) -> None:
         if self.quiet:
             return
+        if self.library is not None:
+            from dfg.frontend.lowering.library import refused
+
+            raise refused(self, code, message, [(span, "this one")], help)
         if code in FOLLOWING and span is not None and span.text in self.refused:
             return
         errors = 0
@@ -302,7 +319,9 @@ class Lowering:
     def warn(self, code: str, message: str, at: s.Node | Span | None, labels: Sequence[Label] = (), help: str | None = None) -> None:
         if not self.quiet:
             span = at.span if isinstance(at, s.Node) else at
-            if not any(old.code == code and old.span == span for old in self.sink.items):
+            if self.library is not None:
+                self.region.surface.warn(code, message)
+            elif not any(old.code == code and old.span == span for old in self.sink.items):
                 self.sink.add(warning(code, message, span, labels=[*labels, *self.chain()], help=help))
 
     def origin(self, node: s.Node | None, thing: Thing, words: str, scope: Scope | None) -> Label | None:
@@ -330,6 +349,8 @@ class Lowering:
     ) -> NoReturn:
         """Tell an `InferError`, with the spans of the operands that it marks."""
         named = named or {}
+        if self.library is not None:
+            raise self.passed_on(e, operands, named)
         labels: list[Label] = []
         primary = at
         shapes = e.code in ("shape-mismatch", "dim-unproved")
@@ -361,6 +382,18 @@ class Lowering:
             fix = self.fact_fix(e.dim_fact)
             help = help or f"if this always holds, say so: `{e.dim_fact}`; it is verified when sizes arrive"
         self.fail(e.code, e.message, primary, labels, help, fix)
+
+    def passed_on(
+        self, e: InferError, operands: Sequence[tuple[s.Node | None, Thing]], named: dict[str, tuple[s.Node | None, Thing]]
+    ) -> InferError:
+        """An `InferError` inside a library function as one of its call."""
+        from dfg.frontend.lowering.library import refused
+
+        marks: list[tuple[Span | None, str]] = []
+        for where, words in e.marks:
+            pair = named.get(where) if isinstance(where, str) else operands[where] if 0 <= where < len(operands) else None
+            marks.append((pair[0].span if pair is not None and pair[0] is not None else None, words))
+        return refused(self, e.code, e.message, marks, e.help, e.dim_fact)
 
     def fact_fix(self, line: str) -> Fix | None:
         """The edit that puts a `dim` line behind the declarations."""
@@ -404,7 +437,7 @@ class Lowering:
         made = self.operand(thing, node, what)
         if isinstance(made, Value):
             return made
-        self.graph.cursor = node.span
+        self.stand(node)
         try:
             return self.cx.value(made)
         except InferError as e:
@@ -444,7 +477,7 @@ class Lowering:
         """What a name is bound to: literals get the default dtype of their kind, lists become arrays."""
         if isinstance(thing, Literal):
             dtype = self.cx.default(thing.kind)
-            self.graph.cursor = node.span
+            self.stand(node)
             if dtype is I64:
                 try:
                     self.cx.literal(thing, dtype)
@@ -511,6 +544,8 @@ class Lowering:
 
     def register(self, name: str, thing: Thing) -> None:
         """Let the graph know what a name stands for."""
+        if self.library is not None:
+            return
         names = self.graph.names
         prefix = f"{self.path}." if self.path else ""
         for path, leaf in leaves(thing):
@@ -547,7 +582,7 @@ class Lowering:
         """Call a surface function on converted arguments; what it refuses is told with the spans of the operands. `bound`: the arguments are known
         to be the function's parameters in order, and not all literals."""
         graph = self.region.graph
-        graph.cursor = Span(whole.source, whole.start, whole.stop)
+        self.stand(whole)
         try:
             made = FUNCTIONS[name].implementation(self.region.surface, *args) if bound else call_surface(self.cx, name, args, kwargs)
         except InferError as e:
@@ -580,10 +615,15 @@ class Lowering:
 
     def guarded(self, f: Callable[[], Any], node: s.Node, operands: Sequence[tuple[s.Node | None, Thing]] = (), scope: Scope | None = None) -> Any:
         """What `f` emits, with its `InferError` told at `node`."""
-        self.graph.cursor = node.span
+        self.stand(node)
         try:
             return f()
         except InferError as e:
             self.refuse(e, node.span, node, operands, None, scope)
         except DimError as e:
             self.fail("bad-argument", f"a size that cannot be handled: {e}", node)
+
+    def elementwise(self, name: str) -> bool:
+        """Whether a surface function acts element by element, hence leaf by leaf on records."""
+        f = FUNCTIONS.get(name)
+        return f is not None and f.elementwise

@@ -1,11 +1,10 @@
-"""Used files, modules of the standard library, and the composite functions that need no `use`.
+"""Used files, modules of the standard library.
 
 Files are read by the loader that the caller gives (`dfg.api.loading.Files`); without one there is only the standard library.
 """
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,7 +20,6 @@ from dfg.frontend.lowering.things import POISON, Closure, Module
 from dfg.source import Source
 
 STD = Path(__file__).resolve().parents[2] / "std"
-PRELUDE = STD / "prelude"
 
 
 class StdLoader:
@@ -44,31 +42,6 @@ def std_module(name: str) -> Source | None:
 
 def std_names() -> list[str]:
     return sorted(p.stem for p in STD.glob("*.dfg")) if STD.is_dir() else []
-
-
-@cache
-def prelude_index() -> dict[str, str]:
-    """Which file of the prelude defines a function, found without parsing."""
-    found: dict[str, str] = {}
-    for at in sorted(PRELUDE.glob("*.dfg")) if PRELUDE.is_dir() else []:
-        for name in re.findall(r"^def\s+(\w+)", at.read_text(encoding="utf-8"), re.MULTILINE):
-            found.setdefault(name, at.name)
-    return found
-
-
-def prelude_closure(lo: Lowering, name: str) -> Closure | None:
-    if lo.prelude is None:
-        lo.prelude = dict(prelude_index())
-    file = lo.prelude.get(name)
-    if file is None or name.startswith("_"):
-        return None
-    key = f"prelude/{file}"
-    module = lo.modules.get(key)
-    if module is None:
-        source = Source(f"std/prelude/{file}", (PRELUDE / file).read_text(encoding="utf-8"))
-        module = lo.drive(read_module(lo, key, source))
-    bound = module.scope.names.get(name)
-    return bound.thing if bound is not None and isinstance(bound.thing, Closure) else None
 
 
 def parsed(lo: Lowering, source: Source) -> tuple[s.File, tuple[Any, ...]]:

@@ -19,7 +19,7 @@ from dfg.diagnostics.codes import nearest
 from dfg.dims import Binder, Dim, DimLike, Facts, named, names
 from dfg.frontend import syntax as s
 from dfg.frontend.exact import is_exact, lower_exact
-from dfg.frontend.lowering import control, derivatives, expressions, unrolled
+from dfg.frontend.lowering import control, derivatives, expressions, facts, unrolled
 from dfg.frontend.lowering.blocks import bound_names, check_storable, match, run_statement
 from dfg.frontend.lowering.blocks import expressions as several
 from dfg.frontend.lowering.engine import Failed, Gen, Loader, Lowering, Region
@@ -53,7 +53,7 @@ from dfg.ops.surface import Literal
 from dfg.source import Source, Span
 from dfg.types import F64, DType, TensorType
 
-_USED = (control, derivatives, expressions, functions, unrolled)  # importing them fills the tables
+_USED = (control, derivatives, expressions, facts, functions, unrolled)  # importing them fills the tables
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from dfg.frontend.lowering.statics import plain_static
 from dfg.frontend.lowering.things import Known, ListThing, Record, Thing, build, describe, is_tensor, leaves
 from dfg.frontend.parser import uncollected
 from dfg.ir import Value
+from dfg.ops.leaf import input_op
 from dfg.ops.surface import Literal
 from dfg.source import Span
 from dfg.types import BOOL, F32, KIND_ORDER, TensorType
@@ -205,6 +206,7 @@ def statements(lo: Lowering, made: LoweredTest, test: s.Test) -> Gen:
     scope = Scope(lo.scope, lo.infos[id(test.body)])
     lowered = made.lowered
     lowered.graph.roots.outputs.clear()
+    varied = {name.text for node in test.body.statements if isinstance(node, s.GradCheck) for name in node.targets}
     for statement in test.body.statements:
         lo.graph.cursor = statement.span
         names: list[s.Name] = []
@@ -219,6 +221,9 @@ def statements(lo: Lowering, made: LoweredTest, test: s.Test) -> Gen:
                         labels = [Label(bound.span, "it is bound here")] if bound.span is not None else []
                         lo.fail("duplicate-name", f"the file computes `{name.text}`: a test feeds inputs and checks what comes of them", name, labels)
                 yield run_statement(lo, statement, scope)
+                for name in names:
+                    if name.text in varied:
+                        vary(lo, made, name, scope)
             elif isinstance(statement, s.IndexedBinding):
                 names = [statement.target]
                 yield run_statement(lo, statement, scope)
@@ -246,6 +251,22 @@ def statements(lo: Lowering, made: LoweredTest, test: s.Test) -> Gen:
                 lo.fail("misplaced-statement", "this statement has no place in a test", statement)
         except Failed:
             lo.poison(scope, names)
+
+
+def vary(lo: Lowering, made: LoweredTest, name: s.Name, scope: Scope) -> None:
+    """A name that the test binds, and by which it checks a gradient: an input of this test, which is fed what the name was bound to."""
+    from dfg.frontend.lowering.program import InputInfo, constant_leaf
+
+    found = scope.names[name.text]
+    if not is_tensor(found.thing):
+        return
+    leaf = constant_leaf(lo, found.thing, name, scope)
+    array = np.asarray(leaf.value, lo.value(leaf, name).dtype.np)
+    t = TensorType(lo.value(leaf, name).dtype, array.shape)
+    lo.stand(name)
+    made.lowered.inputs[name.text] = InputInfo(t, None, name.span, "")
+    made.fed[name.text] = array
+    found.thing = lo.graph.emit(input_op, (), (name.text, t))
 
 
 def add_output(made: LoweredTest, value: Value) -> str:
@@ -282,7 +303,7 @@ def gradcheck(lo: Lowering, made: LoweredTest, node: s.GradCheck, scope: Scope) 
     for name in node.targets:
         parts = settable(lowered, name.text)
         if not parts:
-            lo.fail("unknown-name", f"`gradcheck` varies inputs, parameters and states, and `{name.text}` is none", name)
+            lo.fail("unknown-name", f"`gradcheck` varies inputs, parameters, states and constants that the test binds, and `{name.text}` is none", name)
         for k in parts.values():
             u = sets(lowered, k)
             assert u is not None

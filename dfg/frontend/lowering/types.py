@@ -103,7 +103,7 @@ def fit_type(lo: Lowering, thing: Thing, wanted: TensorType, node: s.Node, decla
 
 
 def stretch(lo: Lowering, value: Value, wanted: TensorType, node: s.Node, declared: s.Node) -> Value:
-    lo.graph.cursor = node.span
+    lo.stand(node)
     try:
         return lo.cx.stretch(value, wanted.shape)
     except InferError:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import contextlib
 
 from dfg.frontend import syntax as s
-from dfg.frontend.lowering.calls import FORMS, prelude_function
+from dfg.frontend.lowering.calls import FORMS
 from dfg.frontend.lowering.engine import Failed, Lowering
-from dfg.frontend.lowering.expressions import unknown
 from dfg.frontend.lowering.scopes import Scope
+from dfg.frontend.lowering.unknown import unknown
 from dfg.ops.surface import FUNCTIONS
 from dfg.types import DTYPES
 
@@ -35,7 +35,7 @@ def check_uncalled(lo: Lowering, file: s.File, scope: Scope) -> None:
 def means_something(lo: Lowering, text: str, scope: Scope) -> bool:
     return (
         text in WORDS or text in FUNCTIONS or text in FORMS or text in DTYPES or text in scope.info.names or scope.lookup(text) is not None
-        or scope.group(text) is not None or any(known.startswith(f"{text}.") for known in scope.info.names) or prelude_function(lo, text) is not None
+        or scope.group(text) is not None or any(known.startswith(f"{text}.") for known in scope.info.names)
     )  # fmt: skip
 
 

@@ -96,7 +96,7 @@ def logical_not(cx: Surface, x: Arg) -> Value:
     return OPS["logical_not"](_bools(cx, (x,), "logical_not")[0])
 
 
-@function("where")
+@function("where", elementwise=True)
 def where(cx: Surface, condition: Arg, x: Arg, y: Arg) -> Value:
     """x where the condition holds, else y, elementwise, broadcast together. A branch that is not chosen contributes nothing to a gradient."""
     c = cx.value(condition)
@@ -111,13 +111,13 @@ def where(cx: Surface, condition: Arg, x: Arg, y: Arg) -> Value:
     return OPS["where"](*cx.broadcast((c, a, b), "where"))
 
 
-@function("stop_gradient")
+@function("stop_gradient", elementwise=True)
 def stop_gradient(cx: Surface, x: Arg) -> Value:
     """The same value, through which no gradient flows."""
     return OPS["stop_gradient"](cx.value(x))
 
 
-@function("astype")
+@function("astype", elementwise=True)
 def astype(cx: Surface, x: Arg, dtype: DTypeArg) -> Value:
     """Conversion to a dtype, elementwise; a literal is rounded once."""
     d = dtype_of(dtype, "astype")
@@ -126,3 +126,15 @@ def astype(cx: Surface, x: Arg, dtype: DTypeArg) -> Value:
     if isinstance(x, Literal) and (d.floating or x.kind != "float"):
         return cx.literal(x, d)
     return emit_cast(cx.value(x), d)
+
+
+@function("floating", elementwise=True)
+def floating(cx: Surface, *xs: Arg) -> Value | Literal | tuple[Value | Literal, ...]:
+    """Tensors in one floating dtype: the one that they promote to, or the default float if that is none. Numbers beside tensors get that dtype too."""
+    if all(isinstance(x, Literal) for x in xs):
+        made: list[Value | Literal] = [
+            x if x.kind == "float" else Literal("float", np.asarray(x.value, np.float64) if x.shape else float(x.value), x.text) for x in xs
+        ]
+    else:
+        made = [*cx.promote(xs, "floating", floating=True)]
+    return made[0] if len(made) == 1 else tuple(made)

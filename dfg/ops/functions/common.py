@@ -37,7 +37,7 @@ def declare_binary(
         return cx.elementwise(target, (x, y), floating)
 
     f.__doc__ = doc_of(target)
-    function(name, *aliases, fold=fold)(f)
+    function(name, *aliases, fold=fold, elementwise=OPS[target].elementwise)(f)
 
 
 def declare_unary(name: str, *aliases: str, op: str | None = None, floating: bool = True, fold: Callable[..., Any] | None = None) -> None:
@@ -48,7 +48,7 @@ def declare_unary(name: str, *aliases: str, op: str | None = None, floating: boo
         return cx.elementwise(target, (x,), floating)
 
     f.__doc__ = doc_of(target)
-    function(name, *aliases, fold=fold)(f)
+    function(name, *aliases, fold=fold, elementwise=OPS[target].elementwise)(f)
 
 
 _BOOL_HELP = "convert it first: `i64(…)`; or use `and`, `or`, `not`"

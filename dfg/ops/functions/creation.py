@@ -44,14 +44,14 @@ def _like(name: str, value: float) -> None:
         return cx.full(v.shape, Literal("int", int(value), str(int(value))), dtype_of(dtype, name) or v.dtype)
 
     f.__doc__ = f"A tensor of {name.removesuffix('_like')} of the shape and dtype of `x`."
-    function(name)(f)
+    function(name, elementwise=True)(f)
 
 
 _like("zeros_like", 0)
 _like("ones_like", 1)
 
 
-@function("full_like")
+@function("full_like", elementwise=True)
 def full_like(cx: Surface, x: Arg, fill_value: Arg, dtype: DTypeArg = None) -> Value:
     """A tensor of the shape and dtype of `x` whose every element is `fill_value`."""
     v = cx.value(x)

@@ -12,7 +12,7 @@ from dfg.ops.functions.common import count_of
 from dfg.ops.functions.expr import Expr
 from dfg.ops.functions.shaping import counts, take_axis, window
 from dfg.ops.movement import broadcast_along, emit_permute, emit_reshape, inverse
-from dfg.ops.surface import Arg, Axis, DTypeArg, Literal, Size, Surface, axis_number, dtype_of, function, plain, size_of
+from dfg.ops.surface import Arg, Axis, DTypeArg, Literal, OptionalArg, Size, Surface, axis_number, dtype_of, function, plain, size_of
 from dfg.types import BOOL, I64
 
 
@@ -170,3 +170,13 @@ def one_hot(cx: Surface, x: Arg, num_classes: Size, dtype: DTypeArg = None) -> V
     hit = OPS["equal"](broadcast_along(i, shape, tuple(range(i.rank))), places)
     return emit_cast(hit, dtype_of(dtype, "one_hot") or I64)
 
+
+@function("bincount")
+def bincount(cx: Surface, x: Arg, weights: OptionalArg = None, minlength: Size = None) -> Value:
+    """How often each number below `minlength` (which is needed) stands in x, or the sum of its weights."""
+    i = index_of(cx, x, "bincount", "x")
+    if plain(minlength) is None:
+        raise InferError("missing-argument", "`bincount` needs `minlength`: how many numbers there are is known before running", help="bincount(x, minlength=10)")
+    ones = cx.full(i.shape, Literal("int", 1), I64) if weights is None else cx.value(weights)
+    zeros = cx.full((size_of(minlength, "bincount", "minlength"),), Literal("int", 0), ones.dtype)
+    return OPS["scatter"](zeros, cx.stretch(ones, i.shape), i, axes=(0,), batch=0, mode="add")

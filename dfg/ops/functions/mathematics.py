@@ -11,7 +11,7 @@ from dfg.ir import InferError, Value
 from dfg.ops.base import OPS
 from dfg.ops.functions.common import declare_binary, declare_unary
 from dfg.ops.functions.expr import Expr
-from dfg.ops.surface import Arg, Flag, Literal, OptionalArg, Static, Surface, function, plain
+from dfg.ops.surface import Arg, Args, Literal, OptionalArg, Static, Surface, function, plain
 from dfg.types import BOOL
 
 _UNARY = "exp2 expm1 log2 log10 log1p tan sinh cosh"
@@ -23,6 +23,9 @@ declare_unary("sigmoid", "expit")
 for _name, _aliases in (("atan2", ("arctan2",)), ("hypot", ()), ("copysign", ()), ("logaddexp", ()), ("logaddexp2", ()), ("nextafter", ())):
     declare_binary(_name, *_aliases, floating=True, fold=getattr(np, _aliases[0] if _aliases else _name))
 declare_binary("fmod", fold=np.fmod, default="convert it first: `i64(…)`")
+declare_unary("cbrt")
+declare_binary("gcd")
+declare_binary("lcm")
 declare_binary("xlogy", floating=True)
 declare_binary("xlog1py", floating=True)
 
@@ -64,7 +67,7 @@ MOST_DECIMALS = 300
 """Ten to a higher power is no floating-point number."""
 
 
-@function("round")
+@function("round", elementwise=True)
 def round_(cx: Surface, x: Arg, decimals: Static = 0) -> Value:
     """The nearest number with so many decimals, elementwise; halves go to the even one."""
     v = _numeric(cx, x, "round")
@@ -86,48 +89,7 @@ def round_(cx: Surface, x: Arg, decimals: Static = 0) -> Value:
     return ((scaled * 10.0**places).call("round") / 10.0**places).v if places > 0 else ((scaled / 10.0**-places).call("round") * 10.0**-places).v
 
 
-@function("frac")
-def frac(cx: Surface, x: Arg) -> Value:
-    """The fraction of x with its sign, elementwise: x - trunc(x)."""
-    (e,) = Expr.floating(cx, x, name="frac")
-    return (e - e.call("trunc")).v
-
-
-@function("square", fold=np.square)
-def square(cx: Surface, x: Arg) -> Value:
-    """x ** 2, elementwise."""
-    return (Expr(cx, _numeric(cx, x, "square")) ** 2).v
-
-
-@function("reciprocal", fold=lambda x: 1 / np.asarray(x, np.float64))
-def reciprocal(cx: Surface, x: Arg) -> Value:
-    """1 / x, elementwise."""
-    (e,) = Expr.floating(cx, x, name="reciprocal")
-    return (1 / e).v
-
-
-@function("rsqrt", fold=lambda x: 1 / np.sqrt(x))
-def rsqrt(cx: Surface, x: Arg) -> Value:
-    """1 / sqrt(x), elementwise."""
-    (e,) = Expr.floating(cx, x, name="rsqrt")
-    return (1 / e.sqrt()).v
-
-
-@function("deg2rad", "radians", fold=np.deg2rad)
-def deg2rad(cx: Surface, x: Arg) -> Value:
-    """Degrees as radians, elementwise."""
-    (e,) = Expr.floating(cx, x, name="deg2rad")
-    return (e * (math.pi / 180)).v
-
-
-@function("rad2deg", "degrees", fold=np.rad2deg)
-def rad2deg(cx: Surface, x: Arg) -> Value:
-    """Radians as degrees, elementwise."""
-    (e,) = Expr.floating(cx, x, name="rad2deg")
-    return (e * (180 / math.pi)).v
-
-
-@function("sinc")
+@function("sinc", elementwise=True)
 def sinc(cx: Surface, x: Arg, order: Static = 0) -> Value:
     """sin(pi x) / (pi x), 1 at 0, or its derivative of an order, elementwise."""
     (e,) = Expr.floating(cx, x, name="sinc")
@@ -161,7 +123,7 @@ def _declare_test(name: str, of_integers: bool) -> None:
         return cx.full(v.shape, Literal("bool", of_integers), BOOL)
 
     f.__doc__ = OPS[name].doc
-    function(name)(f)
+    function(name, elementwise=True)(f)
 
 
 _declare_test("isnan", False)
@@ -169,55 +131,17 @@ _declare_test("isinf", False)
 _declare_test("isfinite", True)
 
 
-@function("signbit")
+@function("signbit", elementwise=True)
 def signbit(cx: Surface, x: Arg) -> Value:
     """Whether the sign bit of x is set, elementwise: true of -0.0."""
     v = _numeric(cx, x, "signbit")
     return OPS["signbit"](v) if v.dtype.floating else (Expr(cx, v) < 0).v
 
 
-@function("nan_to_num")
-def nan_to_num(cx: Surface, x: Arg, nan: Arg = 0.0, posinf: OptionalArg = None, neginf: OptionalArg = None) -> Value:
-    """NaN as `nan`, infinities as `posinf` and `neginf` (by default the largest and smallest finite number), elementwise."""
-    v = cx.value(x)
-    if not v.dtype.floating:
-        return v
-    e = Expr(cx, v)
-    limit = float(np.finfo(v.dtype.np).max)
-    made = e.call("isnan").where(nan, e)
-    made = e.eq(math.inf).where(limit if posinf is None else posinf, made)
-    return e.eq(-math.inf).where(-limit if neginf is None else neginf, made).v
-
-
-@function("isclose")
-def isclose(cx: Surface, x: Arg, y: Arg, rtol: Arg = 1e-5, atol: Arg = 1e-8, equal_nan: Flag = False) -> Value:
-    """Whether |x - y| <= atol + rtol |y|, elementwise; equal infinities are close, NaN only with `equal_nan`."""
-    a, b = Expr.floating(cx, x, y, name="isclose")
-    near = (a - b).abs() <= Expr(cx, rtol) * b.abs() + atol
-    made = (near & b.call("isfinite")) | a.eq(b)
-    return (made | (a.call("isnan") & b.call("isnan"))).v if plain(equal_nan) else made.v
-
-
 # --- compositions --------------------------------------------------------------------------------------------------------------------
 
 
-def _extreme_of(name: str, doc: str) -> None:
-    def f(cx: Surface, x: Arg, y: Arg) -> Value:
-        a, b = (Expr(cx, v) for v in cx.broadcast(cx.promote((x, y), f"f{name[:3]}"), f"f{name[:3]}"))
-        best = a.call(name, b)
-        if not a.dtype.floating:
-            return best.v
-        return a.call("isnan").where(b, b.call("isnan").where(a, best)).v
-
-    f.__doc__ = doc
-    function(f"f{name[:3]}")(f)
-
-
-_extreme_of("maximum", "The larger of two, elementwise; of NaN and a number the number.")
-_extreme_of("minimum", "The smaller of two, elementwise; of NaN and a number the number.")
-
-
-@function("clip", "clamp")
+@function("clip", "clamp", elementwise=True)
 def clip(cx: Surface, x: Arg, min: OptionalArg = None, max: OptionalArg = None) -> Value:
     """x raised to `min` and lowered to `max`, elementwise and broadcast; a bound may be left out. At a bound the gradient is 0."""
     v = _numeric(cx, x, "clip")
@@ -233,83 +157,15 @@ def clip(cx: Surface, x: Arg, min: OptionalArg = None, max: OptionalArg = None) 
     return OPS["clip"](*cx.broadcast((v, lo, hi), "clip"))
 
 
-@function("heaviside")
-def heaviside(cx: Surface, x: Arg, h0: Arg) -> Value:
-    """0 where x is negative, 1 where it is positive, `h0` where it is 0, elementwise."""
-    a, b = Expr.floating(cx, x, h0, name="heaviside")
-    step = a.call("isnan").where(a, (a > 0).call("astype", a.dtype))
-    return a.eq(0).where(b, step).v
-
-
-@function("ldexp")
-def ldexp(cx: Surface, x: Arg, exponent: Arg) -> Value:
-    """x * 2 ** exponent, elementwise."""
-    # A number takes the dtype of the other one; an exponent of integers stays one.
-    if isinstance(x, Literal) or (isinstance(exponent, Literal) and exponent.kind == "float"):
-        a, b = Expr.floating(cx, x, exponent, name="ldexp")
-        return (a * b.call("exp2")).v
-    (a,) = Expr.floating(cx, x, name="ldexp")
-    e = cx.value(exponent)
-    if e.dtype.floating:
-        a, b = Expr.floating(cx, a, e, name="ldexp")
-        return (a * b.call("exp2")).v
-    # In two factors, so that neither overflows before the product does.
-    half = Expr(cx, e).call("floor_divide", 2)
-    rest = Expr(cx, e) - half
-    return (a * half.call("astype", a.dtype).call("exp2") * rest.call("astype", a.dtype).call("exp2")).v
-
-
-@function("lerp")
-def lerp(cx: Surface, x: Arg, y: Arg, weight: Arg) -> Value:
-    """x + weight * (y - x), elementwise."""
-    a, b, w = Expr.floating(cx, x, y, weight, name="lerp")
-    return (a + w * (b - a)).v
-
-
-@function("addcmul")
-def addcmul(cx: Surface, x: Arg, y: Arg, z: Arg, value: Arg = 1) -> Value:
-    """x + value * y * z, elementwise."""
-    product = Expr(cx, y) * Expr(cx, z)
-    return (Expr(cx, x) + (product if plain_one(value) else Expr(cx, value) * product)).v
-
-
-@function("addcdiv")
-def addcdiv(cx: Surface, x: Arg, y: Arg, z: Arg, value: Arg = 1) -> Value:
-    """x + value * y / z, elementwise."""
-    quotient = (Expr(cx, y) if plain_one(value) else Expr(cx, value) * Expr(cx, y)) / Expr(cx, z)
-    return (Expr(cx, x) + quotient).v
-
-
-def plain_one(x: Any) -> bool:
-    """Whether an argument is the number 1."""
-    value = x.value if isinstance(x, Literal) else x
-    return isinstance(value, int | float) and value == 1
-
-
-@function("masked_fill")
-def masked_fill(cx: Surface, x: Arg, mask: Arg, value: Arg) -> Value:
-    """`value`, converted to the dtype of x, where the mask holds, else x."""
-    v = cx.value(x)
-    filler = cx.literal(value, v.dtype) if isinstance(value, Literal) and not (value.kind == "float" and not v.dtype.floating) else None
-    if filler is None:
-        filler = Expr(cx, value).call("astype", v.dtype).v
-    return Expr(cx, mask).where(filler, v).v
-
-
-@function("entr")
-def entr(cx: Surface, x: Arg) -> Value:
-    """-x log(x), 0 at 0, -inf below, elementwise."""
-    (e,) = Expr.floating(cx, x, name="entr")
-    return (e < 0).where(-math.inf, (-e).call("xlogy", e)).v
-
-
-@function("logit")
-def logit(cx: Surface, x: Arg, eps: OptionalArg = None) -> Value:
-    """log(x / (1 - x)), elementwise; with `eps`, of x clipped to [eps, 1 - eps]."""
-    (e,) = Expr.floating(cx, x, name="logit")
-    if eps is not None:
-        e = e.call("clip", eps, 1 - Expr(cx, eps))
-    return (e.log() - (-e).call("log1p")).v
+@function("select")
+def select(cx: Surface, conditions: Args, choices: Args, default: Arg = 0) -> Value:
+    """Of the first condition that holds the choice, else `default`, elementwise."""
+    if len(conditions) != len(choices) or not conditions:
+        raise InferError("bad-argument", "`select` takes a choice for each condition", [("choices", "this list")])
+    result = Expr(cx, default)
+    for c, v in reversed(list(zip(conditions, choices, strict=True))):
+        result = Expr(cx, c).where(v, result)
+    return result.v
 
 
 # --- logic and bits ------------------------------------------------------------------------------------------------------------------

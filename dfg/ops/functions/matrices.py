@@ -72,12 +72,6 @@ def diagonal(cx: Surface, x: Arg, offset: Static = 0, axis1: Axis = 0, axis2: Ax
     return emit_permute(taken, [*range(1, taken.rank), 0])
 
 
-@function("trace")
-def trace(cx: Surface, x: Arg, offset: Static = 0, axis1: Axis = 0, axis2: Axis = 1) -> Value:
-    """The sum of a diagonal of two axes."""
-    return Expr(cx, diagonal(cx, x, offset, axis1, axis2)).sum(-1).v
-
-
 @function("diag_embed")
 def diag_embed(cx: Surface, x: Arg, offset: Static = 0, axis1: Axis = -2, axis2: Axis = -1) -> Value:
     """Matrices with the last axis of x on a diagonal, 0 elsewhere, at two axes of the result."""

@@ -19,6 +19,7 @@ from dfg.ops.surface import (
     Axis,
     AxisList,
     Literal,
+    Size,
     Static,
     Surface,
     Word,
@@ -131,6 +132,17 @@ def _static_size(v: Value, axis: int, name: str) -> int:
     return n
 
 
+@function("narrow")
+def narrow(cx: Surface, x: Arg, axis: Axis, start: Size, length: Size) -> Value:
+    """The part of an axis that begins at `start` and has the given length."""
+    v = cx.value(x)
+    k = axis_number(axis, v.rank, "narrow")
+    first, size = size_of(start, "narrow", "start"), size_of(length, "narrow", "length")
+    for low, high, argument in ((first, 0, "start"), (size, 0, "length"), (v.shape[k], first + size, "length")):
+        cx.graph.need(low, high, f"`narrow` stays within axis {k}", "out-of-bounds", [(argument, f"axis {k} has size {v.shape[k]}")])
+    return window(v, k, first, size)
+
+
 @function("split")
 def split(cx: Surface, x: Arg, indices_or_sections: Static, axis: Axis = 0) -> tuple[Value, ...]:
     """As `np.split`: so many equal parts along an axis, or parts that begin at the given places."""
@@ -201,6 +213,24 @@ def chunk(cx: Surface, x: Arg, chunks: Static, axis: Axis = 0) -> tuple[Value, .
         return _pieces(v, [n // parts] * parts, k)
     size = -(-_static_size(v, k, "chunk") // parts)
     return split_sizes(cx, v, size, k) if size else (v,) * parts
+
+
+@function("array_split")
+def array_split(cx: Surface, x: Arg, sections: Static, axis: Axis = 0) -> tuple[Value, ...]:
+    """So many parts along an axis, the first ones longer by one where it does not divide."""
+    v = cx.value(x)
+    k = axis_number(axis, v.rank, "array_split")
+    n, parts = v.shape[k], whole(sections, "array_split", "sections")
+    if not isinstance(n, int) or parts < 1:
+        raise InferError("not-static" if parts > 0 else "bad-argument", f"`array_split` cuts an axis of a known size into parts, not axis {k} of {v.type}", [("x", f"axis {k} is {n}")])
+    low, more = divmod(n, parts)
+    result = []
+    start = 0
+    for i in range(parts):
+        size = low + (i < more)
+        result.append(window(v, k, start, size))
+        start += size
+    return tuple(result)
 
 
 @function("unstack")

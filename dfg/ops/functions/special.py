@@ -18,25 +18,18 @@ declare_unary("gammaln", "lgamma")
 declare_binary("betaln", floating=True)
 
 
-@function("polygamma")
+@function("polygamma", elementwise=True)
 def polygamma(cx: Surface, n: Static, x: Arg) -> Value:
     """The n-th derivative of digamma, elementwise; n is a whole number known while compiling."""
     (e,) = Expr.floating(cx, x, name="polygamma")
     return OPS["polygamma"](e.v, n=whole_order(n, "polygamma", "n"))
 
 
-@function("digamma", "psi")
+@function("digamma", "psi", elementwise=True)
 def digamma(cx: Surface, x: Arg) -> Value:
     """The derivative of gammaln, elementwise."""
     (e,) = Expr.floating(cx, x, name="digamma")
     return OPS["polygamma"](e.v, n=0)
-
-
-@function("beta")
-def beta(cx: Surface, a: Arg, b: Arg) -> Value:
-    """The beta function of positive arguments, elementwise."""
-    p, q = Expr.floating(cx, a, b, name="beta")
-    return p.call("betaln", q).exp().v
 
 
 @function("multigammaln", "mvlgamma")
@@ -61,7 +54,7 @@ def _declare_incomplete(name: str) -> None:
         return OPS[name](p, q, order=whole_order(order, name, "order"))
 
     f.__doc__ = OPS[name].doc
-    function(name)(f)
+    function(name, elementwise=True)(f)
 
 
 _declare_incomplete("gammainc")
@@ -91,7 +84,7 @@ def _declare_bessel(name: str, op: str, n: int) -> None:
         return OPS[op](e.v, v=n)
 
     f.__doc__ = f"Modified Bessel function of the first kind of order {n}{', times exp(-|x|)' if op == 'ive' else ''}, elementwise."
-    function(name)(f)
+    function(name, elementwise=True)(f)
 
 
 def _declare_order(name: str) -> None:
@@ -100,7 +93,7 @@ def _declare_order(name: str) -> None:
         return OPS[name](e.v, v=whole_order(v, name, "v"))
 
     f.__doc__ = OPS[name].doc
-    function(name)(f)
+    function(name, elementwise=True)(f)
 
 
 for _short, _op, _n in (("i0", "iv", 0), ("i0e", "ive", 0), ("i1", "iv", 1), ("i1e", "ive", 1)):

@@ -19,7 +19,6 @@ from dfg.ops.surface import (
     AxisList,
     DTypeArg,
     Flag,
-    Literal,
     Static,
     Surface,
     axis_number,
@@ -28,7 +27,6 @@ from dfg.ops.surface import (
     function,
     plain,
 )
-from dfg.types import BOOL, I64
 
 
 @function("prod")
@@ -89,15 +87,6 @@ def logsumexp(cx: Surface, x: Arg, axis: AxisList = None, keepdims: Flag = False
     v = _floating(cx, x, "logsumexp")
     axes = axis_numbers(axis, v.rank, "logsumexp")
     return keep(v, OPS["logsumexp"](v, axes=axes) if axes else v, axes, keepdims)
-
-
-@function("count_nonzero")
-def count_nonzero(cx: Surface, x: Arg, axis: AxisList = None, keepdims: Flag = False) -> Value:
-    """How many elements over axes are not 0 (or true)."""
-    v = emit_cast(cx.value(x), BOOL)
-    axes = axis_numbers(axis, v.rank, "count_nonzero")
-    counts = emit_cast(v, I64)
-    return keep(v, OPS["sum"](counts, axes=axes) if axes else counts, axes, keepdims)
 
 
 # --- norms ---------------------------------------------------------------------------------------------------------------------------
@@ -176,125 +165,3 @@ def norm(cx: Surface, x: Arg, ord: Static = None, axis: AxisList = None, keepdim
     rest = [k for k in range(v.rank) if k not in numbers]
     turned = Expr(cx, v).call("permute_dims", (*rest, *numbers))
     return keep(v, matrix_norm(cx, turned.v, False, kind), sorted(numbers), keepdims)
-
-
-# --- without NaN ---------------------------------------------------------------------------------------------------------------------
-
-
-def _masked(cx: Surface, x: Arg, fill: float) -> tuple[Expr, Expr]:
-    """x with NaN replaced, and where it is a number."""
-    e = Expr(cx, x)
-    if not e.dtype.floating:
-        return e, Expr(cx, cx.full(e.shape, Literal("bool", True), BOOL))
-    missing = e.call("isnan")
-    return missing.where(fill, e), ~missing
-
-
-@function("nansum")
-def nansum(cx: Surface, x: Arg, axis: AxisList = None, keepdims: Flag = False) -> Value:
-    """Sum over axes of what is not NaN; a NaN has gradient 0."""
-    return _masked(cx, cx.value(x), 0.0)[0].sum(axis, keepdims).v
-
-
-@function("nanprod")
-def nanprod(cx: Surface, x: Arg, axis: AxisList = None, keepdims: Flag = False) -> Value:
-    """Product over axes of what is not NaN."""
-    return _masked(cx, cx.value(x), 1.0)[0].call("prod", axis=axis, keepdims=keepdims).v
-
-
-def _nanmean(e: Expr, there: Expr, axis: Any, keepdims: bool) -> Expr:
-    return e.sum(axis, keepdims) / there.call("astype", e.dtype).sum(axis, keepdims)
-
-
-@function("nanmean")
-def nanmean(cx: Surface, x: Arg, axis: AxisList = None, keepdims: Flag = False) -> Value:
-    """Mean over axes of what is not NaN; NaN where nothing is left."""
-    e, there = _masked(cx, _floating(cx, x, "nanmean"), 0.0)
-    return _nanmean(e, there, axis, bool(plain(keepdims))).v
-
-
-@function("nanvar")
-def nanvar(cx: Surface, x: Arg, axis: AxisList = None, correction: Static = 0, keepdims: Flag = False) -> Value:
-    """Variance over axes of what is not NaN."""
-    e, there = _masked(cx, _floating(cx, x, "nanvar"), 0.0)
-    centred = there.where(e - _nanmean(e, there, axis, True), 0.0)
-    count = there.call("astype", e.dtype).sum(axis, keepdims) - _number(correction, "nanvar", "correction")
-    return ((centred * centred).sum(axis, keepdims) / (count > 0).where(count, math.nan)).v
-
-
-@function("nanstd")
-def nanstd(cx: Surface, x: Arg, axis: AxisList = None, correction: Static = 0, keepdims: Flag = False) -> Value:
-    """Standard deviation over axes of what is not NaN. Its gradient for equal elements is 0."""
-    v = Expr(cx, nanvar(cx, x, axis, correction, keepdims))
-    return v.eq(0).where(0.0, v.sqrt()).v
-
-
-def _declare_nan_extreme(name: str, fill: float) -> None:
-    def f(cx: Surface, x: Arg, axis: AxisList = None, keepdims: Flag = False) -> Value:
-        v = cx.value(x)
-        if not v.dtype.floating:
-            return Expr(cx, v).call(name, axis=axis, keepdims=keepdims).v
-        e, there = _masked(cx, v, fill)
-        found = there.call("any", axis=axis, keepdims=keepdims)
-        return found.where(e.call(name, axis=axis, keepdims=keepdims), math.nan).v
-
-    f.__doc__ = f"The {'largest' if name == 'max' else 'smallest'} element over axes that is not NaN; NaN where there is none."
-    function(f"nan{name}")(f)
-
-
-_declare_nan_extreme("max", -math.inf)
-_declare_nan_extreme("min", math.inf)
-
-# --- normalising and distances ---------------------------------------------------------------------------------------------------------
-
-
-@function("normalize")
-def normalize(cx: Surface, x: Arg, p: Static = 2.0, axis: AxisList = 1, eps: Arg = 1e-12) -> Value:
-    """x over its norm of order p along axes, or over `eps` if that is larger."""
-    e = Expr(cx, _floating(cx, x, "normalize"))
-    return (e / e.call("vector_norm", axis=axis, keepdims=True, ord=p).call("maximum", eps)).v
-
-
-@function("cosine_similarity")
-def cosine_similarity(cx: Surface, x: Arg, y: Arg, axis: Axis = 1, eps: Arg = 1e-8) -> Value:
-    """The cosine of the angle of vectors along an axis, their norms being at least `eps`."""
-    a, b = (Expr(cx, v) for v in cx.broadcast(cx.promote((x, y), "cosine_similarity", floating=True), "cosine_similarity"))
-    if a.rank == 0:
-        a, b = a.reshape(1), b.reshape(1)
-    k = axis_number(axis, a.rank, "cosine_similarity")
-    lengths = [e.call("vector_norm", axis=k, keepdims=True).call("maximum", eps) for e in (a, b)]
-    return ((a / lengths[0]) * (b / lengths[1])).sum(k).v
-
-
-@function("cdist")
-def cdist(cx: Surface, x: Arg, y: Arg, p: Static = 2.0) -> Value:
-    """Distances of order p between the rows of x and the rows of y: [..., i, j]. Materialises all differences. The gradient between equal rows is 0."""
-    a, b = Expr.floating(cx, x, y, name="cdist")
-    for e, argument in ((a, "x"), (b, "y")):
-        if e.rank < 2:
-            raise InferError("rank-mismatch", f"`cdist` takes rows of vectors, not {e.v.type}", [(argument, f"this is {e.v.type}")])
-    rows = a.reshape(*a.shape[:-1], 1, a.shape[-1])
-    columns = b.reshape(*b.shape[:-2], 1, *b.shape[-2:])
-    return (rows - columns).call("vector_norm", axis=-1, ord=p).v
-
-
-@function("pairwise_distance")
-def pairwise_distance(cx: Surface, x: Arg, y: Arg, p: Static = 2.0, eps: Arg = 1e-6, keepdims: Flag = False) -> Value:
-    """Distances of order p between vectors in the last axis, `eps` being added to each difference."""
-    a, b = Expr.floating(cx, x, y, name="pairwise_distance")
-    return (a - b + Expr(cx, eps)).call("vector_norm", axis=-1, ord=p, keepdims=keepdims).v
-
-
-@function("average")
-def average(cx: Surface, x: Arg, axis: AxisList = None, weights: Arg = None, keepdims: Flag = False) -> Value:
-    """Mean over axes, weighted if weights (of the shape of x, or of the axis) are given."""
-    e = Expr(cx, _floating(cx, x, "average"))
-    if weights is None:
-        return e.mean(axis, bool(plain(keepdims))).v
-    w = Expr(cx, weights)
-    if w.rank == 1 and e.rank != 1:
-        k = axis_number(axis, e.rank, "average")
-        w = w.reshape(*[w.shape[0] if a == k else 1 for a in range(e.rank)])
-    w = Expr(cx, cx.broadcast((w.v, e.v), "average")[0])
-    return ((e * w).sum(axis, keepdims) / w.sum(axis, keepdims)).v
-
