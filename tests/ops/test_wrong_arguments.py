@@ -15,7 +15,6 @@ import pytest
 import dfg
 from dfg.diagnostics import UserError
 from dfg.diagnostics.codes import CODES
-from dfg.frontend.builder.composites import composite, composite_names
 from dfg.frontend.lowering.program import load_text
 from dfg.ops.surface import FUNCTIONS, role
 from dfg.tools.examples import VALUES, example
@@ -36,16 +35,16 @@ NEVER = {
     "operands": ['"odd"', "fn", "f64", '["a"]', "[fn]", "[none]", "none"],
 }
 """What no parameter of a role takes."""
-ELSEWHERE = frozenset({"scaled_dot_product_attention", "attention", "nll_loss", "cross_entropy", "array_split"})
+ELSEWHERE: frozenset[str] = frozenset()
 """Of these only the refusals by role are tested here."""
 
 
 def names() -> list[str]:
-    return [n for n in [*FUNCTIONS, *composite_names()] if example(n) is not None]
+    return [n for n in FUNCTIONS if example(n) is not None]
 
 
 def signature(name: str) -> inspect.Signature:
-    return FUNCTIONS[name].signature if name in FUNCTIONS else inspect.signature(composite(name))
+    return FUNCTIONS[name].signature
 
 
 def split(text: str) -> list[str]:
@@ -89,16 +88,14 @@ def variadic(name: str) -> bool:
 
 def refusals(name: str) -> Iterator[tuple[str, str, str]]:
     """(program, parameter, argument) that must be refused."""
-    first = next(iter(signature(name).parameters.values()), None)
     for p in signature(name).parameters.values():
-        kind = role(p) if name in FUNCTIONS else "operand" if p is first else ""
+        kind = role(p)
         for value in NEVER.get(kind, ()):
             if p.name == "seed" or (value == "none" and p.default is None) or (value in ("[true]", "1.5", "[0.5]") and kind == "operands"):
                 continue
             if kind.startswith("operand") and name in ("where",):
                 continue
-            if name in FUNCTIONS or value in ("fn", '"odd"', "f64"):
-                yield program(name, {p.name: value}), p.name, value
+            yield program(name, {p.name: value}), p.name, value
 
 
 def refused(text: str) -> UserError | None:

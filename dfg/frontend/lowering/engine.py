@@ -21,6 +21,7 @@ from dfg.diagnostics import Fix, Label, Sink, UserError, error, in_order, warnin
 from dfg.dims import Dim, DimError
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.limits import MAX_BODIES, MAX_CALLS, MAX_DEPTH, MAX_ERRORS, MAX_FAILURES, MAX_VALUES
+from dfg.frontend.lowering.regions import Region, weighing
 from dfg.frontend.lowering.scopes import Binding, Scope, ScopeInfo, What
 from dfg.frontend.lowering.things import (
     POISON,
@@ -37,11 +38,11 @@ from dfg.frontend.lowering.things import (
 )
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPS
-from dfg.ops.leaf import arg, make_pin
+from dfg.ops.leaf import make_pin
 from dfg.ops.surface import FUNCTIONS, Literal, Surface
 from dfg.ops.surface import call as call_surface
 from dfg.source import Source, Span
-from dfg.types import F64, I64, DType, TensorType
+from dfg.types import F64, I64, DType
 
 Gen: TypeAlias = Generator[Any, Any, Thing]
 Evaluator: TypeAlias = Callable[["Lowering", Any, Scope], Any]
@@ -75,43 +76,6 @@ class Loader(Protocol):
 
     def array(self, path: str, asking: Source) -> np.ndarray:
         """The array of `load("table.npy")` or `load("file.npz:key")`. Raises `UserError`."""
-
-
-def weighing(operands: Sequence[tuple[s.Node | None, Thing]]) -> str | None:
-    """What a vector beside a matrix was probably meant to be."""
-    if len(operands) != 2:
-        return None
-    for (node, thing), (other_node, other) in (operands, operands[::-1]):
-        if not (isinstance(node, s.Name) and isinstance(other_node, s.Name) and isinstance(thing, Value) and isinstance(other, Value)):
-            return None
-        if (thing.rank, other.rank) == (1, 2):
-            return f"if `{node.text}` weighs the rows of `{other_node.text}`, give it {other.shape[1]} elements"
-    return None
-
-
-class Region:
-    """A graph under construction. In a body, `args` are its arguments so far, and `captures` maps values of outer regions to them."""
-
-    __slots__ = ("args", "called", "captures", "depth", "graph", "parent", "surface")
-
-    def __init__(self, graph: Graph, surface: Surface, parent: Region | None = None) -> None:
-        self.graph = graph
-        self.surface = surface
-        self.parent = parent
-        self.depth: int = 0 if parent is None else parent.depth + 1
-        self.args: list[Value] = []
-        self.captures: dict[int, tuple[Value, Value]] = {}
-        self.called: dict[tuple[Any, ...], tuple[Thing, Any]] = {}
-        """What calls gave, by the function and its arguments (kept alive beside it): equal calls are expanded once."""
-
-    def argument(self, type: TensorType) -> Value:
-        made = self.graph.emit(arg, (), (len(self.args), type))
-        self.args.append(made)
-        return made
-
-    def operands(self) -> list[Value]:
-        """What was captured, in the order of the arguments: values of the parent region."""
-        return [outer for outer, _ in self.captures.values()]
 
 
 @dataclass(slots=True)
