@@ -328,6 +328,19 @@ def constant_reduced(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ..
     return _spread(g, x, tuple(d for k, d in enumerate(x.shape) if k not in attrs[0]))
 
 
+@rule("any")
+def any_of_places(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
+    """True was put at an index of each row: some element of each row is true. So of a row that loses one element to a gather all are live where its sum is."""
+    (x,) = operands
+    if x.op is not OPS["scatter"] or const_scalar(x.operands[1]) is not True:
+        return None
+    axes, batch = x.attrs[0], x.attrs[1]
+    counts = [*x.operands[2].shape[batch:], *[x.shape[a] for a in attrs[0] if a not in axes]]
+    if not set(axes) <= set(attrs[0]) or any(g.facts.at_least(n, 1) is not True for n in counts):
+        return None
+    return full(g, True, TensorType(BOOL, tuple(d for a, d in enumerate(x.shape) if a not in attrs[0])))
+
+
 @rule("any", constant=True)
 def any_of_false(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
     """Nothing false is true, however many."""

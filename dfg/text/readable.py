@@ -241,10 +241,11 @@ class Program:
         return "\n".join([*lines, *self.constants, *top.lines[:declared], *self.definitions, *top.lines[declared:]]) + "\n"
 
     def declared(self, own: dict[str, Value]) -> list[_Declaration]:
-        """The declarations: the leaves of the graph, the targets of updates, and what else of the source binds a size that is used."""
+        """The declarations: the leaves of the graph, the inputs of its source (what fed the program feeds its gradient), the targets of updates, and what else of
+        the source binds a size that is used."""
         roots = self.graph.roots
         source = {v.attrs[0]: v for v in self.source.values if _declared(v)} if self.source is not self.graph else own
-        chosen = dict.fromkeys([*own, *roots.updates])
+        chosen = dict.fromkeys([*own, *[name for name, v in source.items() if v.op.name == "input"], *roots.updates])
         bound = {str(d) for name in chosen if name in own or name in source for d in {**source, **own}[name].shape}
         missing = _used_sizes(self.graph) - bound
         for name, v in source.items():
@@ -252,7 +253,7 @@ class Program:
             if binds and name not in chosen:
                 chosen[name] = None
                 missing -= binds
-        rank = {name: k for k, name in enumerate([*source, *own])}
+        rank = {name: k for k, name in enumerate(dict.fromkeys([*source, *own]))}
         made = []
         for name in sorted(chosen, key=lambda n: rank.get(n, len(rank))):
             leaf = own.get(name, source.get(name))

@@ -66,12 +66,11 @@ FAMILIES: Final[dict[str, str]] = {
     "layers": "Normalisation and layers",
     "losses": "Losses and distances",
     "distances": "Losses and distances",
-    "extra_arrays": "Functions under further names",
-    "extra_distributions": "Random draws",
-    "extra_linalg": "Matrices",
-    "extra_nn": "Normalisation and layers",
-    "extra_polynomials": "Polynomials",
-    "extra_special": "Special functions",
+    "arrays": "Functions under further names",
+    "draws": "Random draws",
+    "vision": "Normalisation and layers",
+    "sequences": "Normalisation and layers",
+    "polynomials": "Polynomials",
     "primitive": "Only in printed programs",
 }
 """The families, in their order, by the word of the module that defines a function (of an elementwise one: its op)."""

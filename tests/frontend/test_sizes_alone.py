@@ -78,10 +78,11 @@ def test_a_shape_that_no_size_has_is_told_at_the_input(declared: str, size: int)
 
 
 def test_inputs_without_a_use_stay_declared() -> None:
-    program = dfg.loads("input x, z : f64[n]\ninput t : f64[n*n]\nparam w : f64 = 2.0\nl = sum(w * x)\noutput l\n")
+    program = dfg.loads("input x, z : f64[n]\ninput t : f64[n*n]\ninput c : f64[3]\nparam w : f64 = 2.0\nl = sum(w * x)\noutput l\n")
     gradient = program.grad("l", "w")
-    assert list(gradient.inputs) == ["x", "z", "t"]
-    assert dfg.compile(gradient)(x=np.ones(2), z=np.ones(2), t=np.ones(4))["dl_dw"] == 2
+    for each in (gradient, dfg.loads(str(gradient))):
+        assert list(each.inputs) == ["x", "z", "t", "c"]
+        assert dfg.compile(each)(x=np.ones(2), z=np.ones(2), t=np.ones(4), c=np.ones(3))["dl_dw"] == 2
 
 
 @pytest.mark.parametrize(

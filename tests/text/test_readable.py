@@ -259,7 +259,7 @@ def test_declared_names_that_hide_functions() -> None:
 def test_a_size_that_only_an_unused_input_binds() -> None:
     source = "input x, z : f64[n]\nstate s : f64 = 0.0\nl = sum(x)\noutput dx = grad(l, x)\nupdate s = 1.0\n"
     text = gradient(source)
-    assert text == "input x : f64[n]\nstate s : f64 = 0.0\noutput dx = ones([n])\nupdate s = 1.0\n"
+    assert text == "input x, z : f64[n]\nstate s : f64 = 0.0\noutput dx = ones([n])\nupdate s = 1.0\n"
 
 
 def test_initial_values_read_each_other() -> None:
