@@ -16,7 +16,8 @@ from dfg.dims import Dim, DimLike, suggest_fact
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.blocks import check_storable, run_block
 from dfg.frontend.lowering.bodies import emit_cond, emit_scan, emit_while
-from dfg.frontend.lowering.engine import Failed, Gen, Lowering, Region, evaluates
+from dfg.frontend.lowering.engine import Failed, Gen, Lowering, evaluates
+from dfg.frontend.lowering.regions import Region
 from dfg.frontend.lowering.scopes import Scope
 from dfg.frontend.lowering.statics import plain_static
 from dfg.frontend.lowering.things import (

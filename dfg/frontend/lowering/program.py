@@ -22,8 +22,9 @@ from dfg.frontend.exact import is_exact, lower_exact
 from dfg.frontend.lowering import control, derivatives, expressions, facts, unrolled
 from dfg.frontend.lowering.blocks import bound_names, check_storable, match, run_statement
 from dfg.frontend.lowering.blocks import expressions as several
-from dfg.frontend.lowering.engine import Failed, Gen, Loader, Lowering, Region
+from dfg.frontend.lowering.engine import Failed, Gen, Loader, Lowering
 from dfg.frontend.lowering.modules import StdLoader, bind_function, use
+from dfg.frontend.lowering.regions import Region
 from dfg.frontend.lowering.scopes import Binding, Scope, ScopeInfo, scan_scopes
 from dfg.frontend.lowering.statics import check_static, static_int
 from dfg.frontend.lowering.things import (

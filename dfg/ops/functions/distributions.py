@@ -26,8 +26,8 @@ from dfg.types import F64, I64
 def substream(cx: Surface, seed: Args, n: Size) -> Value:
     """A seed of a stream of its own, for `seed=`: that of `seed`, an integer or a list of them, continued by the number `n`."""
     items = list(seed) if isinstance(seed, list | tuple) else [seed]
-    number = size_of(n, "substream", "n")
-    number = Literal("int", number) if isinstance(number, int) else number
+    size = size_of(n, "substream", "n")
+    number = Literal("int", size) if isinstance(size, int) else size
     return seed_value(cx, [*items, number], "substream")
 
 
