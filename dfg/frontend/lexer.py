@@ -47,12 +47,14 @@ _COMBINING = "\u0300-\u036f\u20d0-\u20ff"
 def scanner() -> re.Pattern[str]:
     """One pattern for everything; the group that matched says what it is."""
     known = tables()
+    # What is read of a number is never given back: a number of millions of digits takes no memory but its own.
+    number = known.number.replace("#", "[#]").replace(r"\d+(_\d+)*", r"\d++(?:_\d++)*+")
     signs = "|".join(re.escape(sign) for sign in sorted(known.signs, key=lambda sign: (-len(sign), sign)))
     slips = r"\*\*=|//=|&&=?|\|\|=?|:=|=>|===|!==|<>|<-|[-*/%@&|^]=(?![=~])"
     return re.compile(
         rf"""[ \t\f\r]*(?:
           (?P<name>[^\W\d][\w{_COMBINING}]*)
-        | (?P<number>{known.number.replace("#", "[#]")})
+        | (?P<number>{number})
         | (?P<triple>\"\"\"|''')
         | (?P<text>{known.text})
         | (?P<slip>{slips})

@@ -91,7 +91,15 @@ def read_source(origin: str | os.PathLike[str] | bytes, sink: Sink, name: str | 
                 sink.add(error("unreadable-file", f"{shown} is a pipe; a program is a regular file", help="for a stream, write `-` and send it to standard input"))
                 return None
             with open(origin, "rb") as file:
+                before = os.fstat(file.fileno())
                 data = file.read(MAX_BYTES + 1)
+                after = os.fstat(file.fileno())
+            if stat.S_ISREG(after.st_mode) and len(data) <= MAX_BYTES and (
+                (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size) or len(data) != after.st_size
+            ):
+                # Half of the old text and half of the new one is a third program, which nobody wrote.
+                sink.add(error("unreadable-file", f"{shown} changed while it was read", help="read it again when it is written"))
+                return None
         except (OSError, ValueError) as problem:
             reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
             sink.add(error("unreadable-file", f"cannot read {shown}: {reason.lower()}"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from pathlib import Path
 
 import pytest
 
-from dfg.api import loads
+from dfg.api import load, loads
 from dfg.cli import main
 from dfg.diagnostics import Diagnostic, UserError
 from dfg.frontend.lowering.program import load_text
@@ -200,3 +201,26 @@ def test_programs_with_wrong_tokens_compile_or_say_why(tmp_path: Path, monkeypat
                 assert main(["fmt", "--diff", str(file)]) in (0, 1), text
                 assert main(["run", str(file)]) in (0, 1), text
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.dfg"
+    path.write_text("output y = 1\n", encoding="utf-8")
+    ask, asked = os.fstat, []
+
+    def somebody_writes(fd: int) -> os.stat_result:
+        asked.append(fd)
+        if len(asked) == 2:
+            path.write_text("output y = 2\noutput z = 3\n", encoding="utf-8")
+        return ask(fd)
+
+    monkeypatch.setattr(os, "fstat", somebody_writes)
+    with pytest.raises(UserError, match="changed while it was read"):
+        load(path)
+    assert list(load(path).graph.roots.outputs) == ["y", "z"]
+
+
+def test_a_number_of_millions_of_digits_is_one_error() -> None:
+    with pytest.raises(UserError) as caught:
+        loads("output y = " + "1_" * 2_000_000 + "1\n")
+    assert [d.code for d in caught.value.diagnostics] == ["bad-number"]
