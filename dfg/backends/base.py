@@ -24,7 +24,6 @@ from dfg.plan import Field, Plan
 from dfg.source import Span
 from dfg.types import DType, TensorType, from_numpy, lossless
 
-
 PACKAGE: Final = Path(__file__).parents[1]
 
 

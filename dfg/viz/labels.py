@@ -26,6 +26,10 @@ PLACES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82)
 """Shares of the curve's length at which a label is tried, its middle first."""
 AIR = 3.0
 """This much stays free between a label and what is around it."""
+CROSSED = 30.0
+"""Crossing another arrow counts as hiding so much of a box: less than a word of it."""
+MANY = 300
+"""With more labels than this nobody looks for crossings, and finding them would take seconds."""
 _Boxes = NDArray[np.float64]
 
 
@@ -40,6 +44,8 @@ def clear(picture: Picture, placed: Layout) -> Layout:
         taken[k] = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     count = len(picture.nodes)
     curves = list(placed.curves)
+    lines = [(k, x, y) for k, curve in enumerate(curves) if curve is not None and len(wanted) <= MANY for x, y in walk(curve, 16)]
+    line, points = np.array([k for k, _, _ in lines]), np.array([(x, y) for _, x, y in lines])
     for k in wanted:
         curve = curves[k]
         if curve is None:
@@ -49,6 +55,9 @@ def clear(picture: Picture, placed: Layout) -> Layout:
         least = float("inf")
         for place in _places(curve, width, height):
             hidden = _overlap(taken[:count], place, width + 2 * AIR, height + 2 * AIR)
+            if hidden < least and len(wanted) <= MANY:
+                inside = (np.abs(points - place) < (width / 2 + AIR, height / 2 + AIR)).all(axis=1)
+                hidden += CROSSED * len(np.unique(line[inside & (line != k)]))
             if hidden < least:
                 best, least = place, hidden
             if hidden == 0:
@@ -77,13 +86,13 @@ def _overlap(boxes: _Boxes, place: Point, width: float, height: float) -> float:
     return float((np.maximum(across, 0.0) * np.maximum(down, 0.0)).sum())
 
 
-def walk(curve: Curve) -> list[Point]:
-    """Points along a curve, eight to each piece."""
+def walk(curve: Curve, steps: int = 8) -> list[Point]:
+    """Points along a curve, so many to each piece."""
     way: list[Point] = [curve.points[0]]
     for k in range(0, len(curve.points) - 1, 3):
         p, q, r, s = curve.points[k : k + 4]
-        for eighth in range(1, 9):
-            t = eighth / 8
+        for step in range(1, steps + 1):
+            t = step / steps
             a, b, c, d = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3
             way.append((a * p[0] + b * q[0] + c * r[0] + d * s[0], a * p[1] + b * q[1] + c * r[1] + d * s[1]))
     return way
