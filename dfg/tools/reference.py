@@ -57,6 +57,7 @@ FAMILIES: Final[dict[str, str]] = {
     "decompositions": "Decompositions and determinants",
     "lu": "Decompositions and determinants",
     "spectral": "Decompositions and determinants",
+    "singular": "Decompositions and determinants",
     "signal": "Convolution and signals",
     "convolution": "Convolution and signals",
     "convolutions": "Convolution and signals",
