@@ -95,7 +95,7 @@ lu = define(
         _vjp,
         evaluate=_lu,
         axes=batched,
-        workspace=lambda v: v.operands[0].type.size * WIDE * 3 + widened(v.operands[0].type) * 2 + one(v.operands[0].type) * 3,
+        workspace=lambda v: v.operands[0].type.size * WIDE * 3 + one(v.operands[0].type),
         cost=lambda v: v.operands[0].type.size * v.operands[0].shape[-1],
         samples=_samples,
         formula="x[perm] = L U",

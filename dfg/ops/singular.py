@@ -216,12 +216,12 @@ def _workspace(v: Value) -> DimLike:
     many, _, side = _sides(v)
     factors = dim_max(svd.workspace(svd(v.operands[0])), 0) if svd.workspace is not None else 0
     if not k:
-        return factors + x.size * WIDE * 3
+        return factors + x.size * WIDE
     table = many * side * side * WIDE
     square_ = table
     for _ in range(k - 1):
         table = table * side
-    return factors + x.size * WIDE * (4 * k + 6) + square_ * (k + 4) + table * (2 * TERMS + 4 * k + 14)
+    return factors + x.size * WIDE * (4 * k + 6) + square_ * (k + 4) + table * (2 * TERMS + 4 * k + 4)
 
 
 def _with_values(rng: np.random.Generator, s: tuple[int, ...], values: Sequence[float]) -> Array:

@@ -114,10 +114,12 @@ def _workspace(v: Value) -> DimLike:
     """Eigenvectors and what LAPACK takes; the directions turned; and the divided differences with their Taylor series."""
     x = v.operands[0].type
     k = len(v.operands) - 1
+    if not k:
+        return x.size * WIDE * 3 + one(x) * 3
     table = x.size * WIDE
     for _ in range(k - 1):
         table = table * x.shape[-1]
-    return x.size * WIDE * (8 + 2 * k) + one(x) * 4 + (table * (3 * TERMS + 4 * k + 16) if k else 0)
+    return x.size * WIDE * (8 + 2 * k) + one(x) * 4 + table * (3 * TERMS + 4 * k + 16)
 
 
 def _positive(rng: np.random.Generator, s: tuple[int, ...]) -> Array:
