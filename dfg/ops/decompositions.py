@@ -500,13 +500,15 @@ def _tolerance(rtol: Any, name: str) -> float | None:
 
 @function("pinv")
 def pinv_(cx: Surface, x: Arg, rtol: Static = None) -> Value:
-    """The Moore-Penrose inverse of matrices. Singular values up to `rtol` times the largest count as 0; by default the larger size times the rounding unit."""
+    """The Moore-Penrose inverse of matrices. Singular values up to `rtol` times the largest count as 0; by default the larger size times the rounding unit (as
+    `np.linalg.matrix_rank` and `lstsq` have it). Of a matrix that has not full rank the gradient is that among matrices of its rank: the inverse jumps to all others."""
     return pinv(matrices(cx, x, "pinv"), rtol=_tolerance(rtol, "pinv"))
 
 
 @function("lstsq")
 def lstsq(cx: Surface, a: Arg, b: Arg, rtol: Static = None) -> Value:
-    """The `x` of least norm of those for which `a @ x` is nearest to `b` (a vector, or matrices whose columns are solved for)."""
+    """The `x` of least norm of those for which `a @ x` is nearest to `b` (a vector, or matrices whose columns are solved for): `pinv(a) @ b`, with `rtol` as there
+    (NumPy's `rcond`). By `b` the gradient always holds; by an `a` that has not full rank it is that among matrices of its rank."""
     p, q, vector = systems(cx, a, b, "lstsq")
     if (proved := cx.graph.equal_sizes(p.shape[-2], q.shape[-2])) is not True:
         raise InferError(

@@ -44,6 +44,7 @@ FAMILIES: Final[dict[str, str]] = {
     "distributions": "Random draws",
     "shapes": "Shapes and arrangement",
     "shaping": "Shapes and arrangement",
+    "editing": "Shapes and arrangement",
     "indexed": "Gather and scatter",
     "reductions": "Reductions and statistics",
     "statistics": "Reductions and statistics",
