@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+import dfg.frontend.prelude
 import dfg.ops.functions  # noqa: F401 - fills the table of functions
 from dfg.api import compile as compile_program
 from dfg.dims import DimLike, Facts
@@ -173,7 +174,7 @@ def where(c: Case, cond: Any, x: Any, y: Any) -> Value:
 
 @op("masked_fill")
 def masked_fill(c: Case, x: Value, mask: Value, value: Any) -> Value:
-    return c.masked_fill(x, mask, value)
+    return c.masked_fill(x, mask, number(value))
 
 
 @op("clip")
