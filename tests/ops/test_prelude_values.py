@@ -168,12 +168,16 @@ SLOPES = {
 }
 
 
-def richardson(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, h: float = 2e-2) -> np.ndarray:
-    """The derivative by central differences of four steps, extrapolated to step 0."""
-    rows = [(f(x + h / 2**k) - f(x - h / 2**k)) / (2 * h / 2**k) for k in range(5)]
-    for order in range(1, 5):
-        rows = [(4**order * b - a) / (4**order - 1) for a, b in zip(rows[:-1], rows[1:], strict=True)]
-    return rows[0]
+def richardson(f: Callable[[np.ndarray], dict[str, np.ndarray]], x: np.ndarray, h: float = 2e-2) -> dict[str, np.ndarray]:
+    """The derivatives of all results by central differences of five steps, extrapolated to step 0."""
+    ends = [(f(x + h / 2**k), f(x - h / 2**k)) for k in range(5)]
+    made = {}
+    for name in ends[0][0]:
+        rows = [(a[name] - b[name]) / (2 * h / 2**k) for k, (a, b) in enumerate(ends)]
+        for order in range(1, 5):
+            rows = [(4**order * b - a) / (4**order - 1) for a, b in zip(rows[:-1], rows[1:], strict=True)]
+        made[name] = rows[0]
+    return made
 
 
 @pytest.mark.parametrize("name", SLOPES)
@@ -191,18 +195,48 @@ def test_slopes(name: str) -> None:
     ts = [dfg.input(w, f"f64[{n}]") for w in "xyz"[: len(xs)]]
     y = getattr(dfg, name)(*ts)
     first = dfg.grad(dfg.sum(y), ts)
-    out = {"y": y, **{f"g{i}": g for i, g in enumerate(first)}}
-    for i, g in enumerate(first):
-        out |= {f"h{i}{j}": h for j, h in enumerate(dfg.grad(dfg.sum(g), ts))}
-    fn = dfg.compile(out)
-
-    def at(key: str, j: int, v: np.ndarray) -> np.ndarray:
-        return np.asarray(fn(**{w: v if k == j else x for k, (w, x) in enumerate(zip("xyz", xs, strict=False))})[key])
-
+    low = {"y": y, **{f"g{i}": g for i, g in enumerate(first)}}
+    fn = dfg.compile(low)
     found = fn(**dict(zip("xyz", xs, strict=False)))
+    second = dfg.compile({f"h{i}{j}": h for i, g in enumerate(first) for j, h in enumerate(dfg.grad(dfg.sum(g), ts))})(
+        **dict(zip("xyz", xs, strict=False))
+    )
     for j in range(len(xs)):
-        want = richardson(lambda v, j=j: at("y", j, v), xs[j])
-        np.testing.assert_allclose(found[f"g{j}"], want, rtol=1e-7, atol=1e-8 * np.max(np.abs(want)), err_msg=f"{name} by {j}")
+
+        def at(v: np.ndarray, j: int = j) -> dict[str, np.ndarray]:
+            return {
+                k: np.asarray(a) for k, a in fn(**{w: v if k == j else x for k, (w, x) in enumerate(zip("xyz", xs, strict=False))}).items()
+            }
+
+        want = richardson(at, xs[j])
+        np.testing.assert_allclose(found[f"g{j}"], want["y"], rtol=1e-7, atol=1e-8 * np.max(np.abs(want["y"])), err_msg=f"{name} by {j}")
         for i in range(len(xs)):
-            want = richardson(lambda v, i=i, j=j: at(f"g{i}", j, v), xs[j])
-            np.testing.assert_allclose(found[f"h{i}{j}"], want, rtol=1e-6, atol=1e-7 * np.max(np.abs(want)), err_msg=f"{name} by {i}, {j}")
+            w = want[f"g{i}"]
+            np.testing.assert_allclose(second[f"h{i}{j}"], w, rtol=1e-6, atol=1e-7 * np.max(np.abs(w)), err_msg=f"{name} by {i}, {j}")
+
+
+@pytest.mark.parametrize("d", F)
+def test_log_softmax_next_to_large_numbers(d: str) -> None:
+    """Its digits are those of the differences, also in the losses made of it and in their gradients."""
+    rng = np.random.default_rng(2)
+    top = F[d](1e4 if d == "f32" else 1e12)
+    x = (top + np.round(rng.uniform(-8, 8, (5, 6)) * 64) / 64).astype(F[d])  # exact differences
+    z = x.astype(np.float64) - float(top)
+    want = z - np.log(np.sum(np.exp(z), axis=1, keepdims=True))
+    labels = np.array([0, 5, 2, 3, 3])
+    t = dfg.input("x", f"{d}[5, 6]")
+    loss = dfg.cross_entropy(t, labels)
+    made = dfg.compile(
+        {
+            "y": dfg.log_softmax(t),
+            "l": loss,
+            "n": dfg.nll_loss(dfg.log_softmax(t), labels),
+            "g": dfg.grad(loss, t),
+            "c": dfg.log_softmax(t.T, axis=0),
+        }
+    )(x=x)
+    rough = 1e-5 if d == "f32" else 1e-12
+    np.testing.assert_allclose(made["y"], want, rtol=rough)
+    np.testing.assert_allclose(made["c"], want.T, rtol=rough)
+    np.testing.assert_allclose([made["l"], made["n"]], -want[np.arange(5), labels].mean(), rtol=rough)
+    np.testing.assert_allclose(made["g"], (np.exp(want) - np.eye(6)[labels]) / 5, rtol=rough, atol=rough / 10)
