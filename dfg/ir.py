@@ -26,7 +26,10 @@ import numpy as np
 from dfg.diagnostics import InternalError
 from dfg.dims import Dim, DimLike, Facts
 from dfg.source import Span
-from dfg.types import DType, TupleType, Type
+from dfg.types import DType, TensorType, TupleType, Type
+
+MAX_AXES: Final = 32
+"""Axes of a tensor: what NumPy's iterators take in every version."""
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -55,6 +58,18 @@ class Operation(Protocol):
     def repeats(self) -> bool: ...
     @property
     def infer(self) -> Callable[[Graph, tuple[Value, ...], tuple[Any, ...]], Type]: ...
+
+
+def _check_extent(t: TensorType) -> None:
+    """Refuse what no array can be: more axes, or more elements, than NumPy counts."""
+    if len(t.shape) > MAX_AXES:
+        raise InferError("rank-mismatch", f"a tensor has at most {MAX_AXES} axes, and this one would have {len(t.shape)}")
+    total = 1
+    for d in t.shape:
+        if d.__class__ is int:
+            total *= d
+    if total >> 59 and 0 not in t.shape:
+        raise InferError("too-large", f"{t} has more elements than a computer can address")
 
 
 class InferError(Exception):
@@ -326,6 +341,8 @@ class Graph:
                     raise InternalError(f"an operand of `{op.name}` belongs to another graph")
             if type is None:
                 type = op.infer(self, operands, attrs)
+                if isinstance(type, TensorType) and type.shape:
+                    _check_extent(type)
             values = self.values
             index = len(values)
             known = operands[0].known if count == 1 and op.repeats else not count and op.known
@@ -363,7 +380,7 @@ class Graph:
         proved = self.facts.at_least(left, right)
         if proved is False:
             told = isinstance(left, int) and isinstance(right, int) and code == "out-of-bounds"
-            raise InferError(code, why if told else f"{why}: {left} is less than {right}", marks, help)
+            raise InferError(code, why if told else f"{why}: {left} is not at least {right}", marks, help)
         if proved is None and (left, right) not in self.needs:
             self.needs[left, right] = Need(left, right, why, self.cursor)
 

@@ -20,13 +20,14 @@ from dataclasses import dataclass
 class Source:
     """A named text. `position` and `line` count lines and columns from 1; columns count characters, not bytes."""
 
-    __slots__ = ("_starts", "language", "name", "text")
+    __slots__ = ("_line", "_starts", "language", "name", "text")
 
     def __init__(self, name: str, text: str, language: str = "dfg") -> None:
         self.name = name
         self.text = text
         self.language = language
         self._starts: list[int] | None = None
+        self._line = (0, "")
 
     @property
     def starts(self) -> list[int]:
@@ -49,10 +50,12 @@ class Source:
 
     def line(self, number: int) -> str:
         """The text of a line (from 1), without its newline."""
-        starts = self.starts
-        begin = starts[number - 1]
-        end = starts[number] - 1 if number < len(starts) else len(self.text)
-        return self.text[begin:end].rstrip("\r")
+        if self._line[0] != number:  # a line may be the whole file, and have hundreds of errors
+            starts = self.starts
+            begin = starts[number - 1]
+            end = starts[number] - 1 if number < len(starts) else len(self.text)
+            self._line = (number, self.text[begin:end].rstrip("\r"))
+        return self._line[1]
 
     def __repr__(self) -> str:
         return f"Source({self.name!r}, {len(self.text)} characters)"

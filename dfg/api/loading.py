@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from dfg.api.program import Program
 
 
+LONGEST_PATH = 4096
+
+
 def load(path: str | os.PathLike[str]) -> Program:
     """The program in a `.dfg` file. Raises `UserError` with everything that is wrong with it."""
     return program_of(read_file(path), Path(path))
@@ -140,6 +143,8 @@ class Files:
         return read_array(f"{self._real(file, asking)}{colon}{key}", base=self.folder, confined=True)
 
     def _real(self, path: str, asking: Source) -> Path:
+        if len(path) > LONGEST_PATH:
+            raise UserError(error("no-such-file", f"a path of {len(path):,} characters names no file", help=f"it begins with `{path[:40]}`"))
         root = Path(os.path.realpath(self.folder))
         real = Path(os.path.realpath(self._folders.get(id(asking), self.folder) / path)) if "\0" not in path else Path("/")
         if os.path.isabs(path) or not real.is_relative_to(root):

@@ -153,12 +153,35 @@ class Shapes:
         return found
 
 
+def oversized(plan: Plan, sizes: Mapping[str, int]) -> UserError:
+    """What a run that cannot have its arrays is told: the largest of them, and where it is made."""
+    most, largest = -1, None
+    for a in plan.arrays:
+        bytes = a.type.dtype.np.itemsize
+        for d in a.type.shape:
+            bytes *= evaluate(d, sizes)
+        if bytes > most:
+            most, largest = bytes, a
+    given = ", ".join(f"{n} = {size}" for n, size in sizes.items())
+    v = next((s.value for s in plan.steps if largest is not None and largest.index in s.outs), None)
+    what = f"an array of {largest.type} takes {in_words(most)}" if largest is not None else "there is not enough memory"
+    return UserError(error("too-large", f"this run{f' with {given}' if given else ''} does not fit into memory: {what}", v.graph.spans.get(v.index) if v is not None else None))
+
+
+def in_words(size: int) -> str:
+    """A number of bytes for people."""
+    for unit, power in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if size >= 1 << power:
+            return f"{size >> power:,} {unit}" if size >> power < 10**15 else f"more than 10^15 {unit}"
+    return f"{size} bytes"
+
+
 def block(size: int) -> np.ndarray:
     """Uninitialised bytes that begin at a multiple of 64."""
     try:
         raw = np.empty(size + ALIGNMENT, np.uint8)
     except (MemoryError, ValueError):
-        raise UserError(error("too-large", f"this run needs an arena of {size} bytes, more than there is memory")) from None
+        raise UserError(error("too-large", f"this run needs {in_words(size)} for its values, more than there is memory")) from None
     skip = -raw.ctypes.data % ALIGNMENT
     return raw[skip : skip + size]
 

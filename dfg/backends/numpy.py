@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from dfg.backends.arena import Arena, Code, Shapes, concrete, drain, materialise
+from dfg.backends.arena import Arena, Code, Shapes, concrete, drain, materialise, oversized
 from dfg.backends.base import Given, SizeBinder, as_declared, check_bound, check_names, overlap, shape_text
 from dfg.diagnostics import Diagnostic, InternalError, UserError, error, warning
 from dfg.dims import Dim, names
@@ -262,7 +262,10 @@ class NumpyRuntime:
             entry = self._entry(arrays, told)
         if outs is None:
             empty = np.empty
-            outs = [empty(shape, dtype) for shape, dtype in entry.outputs]
+            try:
+                outs = [empty(shape, dtype) for shape, dtype in entry.outputs]
+            except (MemoryError, ValueError):
+                raise oversized(self.plan, entry.sizes) from None
         for name, user in self._strided.items():
             self._kept[name][...] = user
         try:
@@ -384,7 +387,12 @@ class NumpyRuntime:
             )
 
     def _arena(self, entry: _Sizes) -> Arena:
-        buffer, arrays = materialise(self.plan, entry.sizes, self._kept)
+        try:
+            buffer, arrays = materialise(self.plan, entry.sizes, self._kept)
+        except (MemoryError, ValueError, TypeError, OverflowError) as e:
+            if not isinstance(e, MemoryError) and self.plan.memory(entry.sizes).peak < 1 << 40:
+                raise  # not for lack of memory
+            raise oversized(self.plan, entry.sizes) from None
         self.stats.arenas += 1
         return Arena(buffer, self._code.bind(arrays, entry.sizes, self._uninterrupted))
 

@@ -230,8 +230,12 @@ def _missing(program: Program, fn: Executable, missing: list[str], feeds: Mappin
     types = program.inputs
     labels = [Label(span, f"`{name}` is {types[name]}") for name in missing if (span := program.declaration(name)) is not None]
     words = ["dfg", "run", file]
+    sizes: dict[str, int] = {}
+    for name, given_array in feeds.items():
+        for d, size in zip(types[name].shape, getattr(given_array, "shape", ()), strict=False):
+            sizes.setdefault(str(d), size)
     for name in fn.required:
-        words += ["--input", f"{name}={given[name]}" if name in given else f"{name}={example(types[name])}"]
+        words += ["--input", f"{name}={given[name]}" if name in given else f"{name}={example(types[name], sizes)}"]
     listed = ", ".join(f"`{name}` : {types[name]}" for name in missing)
     return error("missing-input", f"the run needs {'an input' if len(missing) == 1 else f'{len(missing)} inputs'} that "
                  f"{'is' if len(missing) == 1 else 'are'} not given: {listed}", labels[0].span if labels else None, labels=labels,

@@ -99,9 +99,14 @@ def _nested(texts: list[str], shape: tuple[int, ...]) -> str:
     return texts[0]
 
 
-def example(t: TensorType) -> str:
-    """A value of a type, to show how one is written: a literal, or the name of a file where that would be long."""
-    shape = [d if isinstance(d, int) else 2 for d in t.shape]
+def example(t: TensorType, sizes: Mapping[str, int]) -> str:
+    """A value of a type, to show how one is written: a literal, or the name of a file where that would be long. A size that is not known is 2."""
+    from dfg.dims import evaluate, names
+
+    try:
+        shape = [evaluate(d, {name: sizes.get(name, 2) for name in names(d)}) for d in t.shape]
+    except ZeroDivisionError:
+        return "data.npy"
     count = int(np.prod(shape, dtype=np.int64)) if shape else 1
     one = {"bool": "true", "int": "1", "float": "0.5"}[t.dtype.kind]
     return _nested([one] * count, tuple(shape)) if 0 < count <= 12 else "data.npy"

@@ -23,10 +23,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from dfg.api.executable import BACKENDS
     from dfg.api.loading import read_file
     from dfg.api.testing import run_tests
     from dfg.diagnostics.render import as_json
 
+    for name in args.backend or ():
+        if name not in BACKENDS:
+            raise misuse(f"there is no backend `{name}`", f"one of {', '.join(BACKENDS)}")
     rows: list[dict[str, object]] = []
     wrong: list[Diagnostic] = []
     passed = failed = 0

@@ -329,7 +329,10 @@ class Names:
         if v is None:
             return ""
         span = v.graph.spans.get(v.index)
-        text = " ".join(span.text.split()) if span is not None and span.source.language == "dfg" else v.op.name
+        if span is not None and span.source.language == "dfg":  # of a long expression no more than can be shown
+            text = " ".join(span.source.text[span.start : min(span.stop, span.start + 1000)].split())
+        else:
+            text = v.op.name
         text = "".join(c if c.isprintable() else "?" for c in text)
         if len(text) > 60:
             text = text[:57] + "..."

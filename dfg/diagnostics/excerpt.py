@@ -26,6 +26,8 @@ MARGIN = 12
 SHOWN = 5
 """A span of more lines than this shows its first two and its last two."""
 GAP = "..."
+LONG = 1_000_000
+"""Of lines with more characters the change is not shown, only told."""
 
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -314,6 +316,8 @@ def suggestion(source: Source, edits: Sequence[tuple[Span, str]], gutter: int) -
     for first, last, group in _clusters(source, edits):
         begin = source.starts[first - 1]
         end = source.starts[last] - 1 if last < len(source.starts) else len(source.text)
+        if end - begin > LONG:  # a program on one line: its changed text helps nobody, and copies of it cost much
+            continue
         new = source.text[begin:end]
         for span, replacement in reversed(group):
             new = new[: span.start - begin] + replacement + new[span.stop - begin :]
@@ -347,12 +351,22 @@ def _clusters(source: Source, edits: Sequence[tuple[Span, str]]) -> list[tuple[i
     return clusters
 
 
+def _common(text: str, other: str) -> int:
+    """How many characters two texts begin alike; by halves, since a line may have a million."""
+    low, high = 0, min(len(text), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if text[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
 def _cropped(text: str, others: Sequence[str]) -> str:
     """A line of a suggestion, cropped round where it starts to differ from its counterpart."""
     other = others[0] if len(others) == 1 else ""
-    at = 0
-    while at < min(len(text), len(other)) and text[at] == other[at]:
-        at += 1
+    at = _common(text, other)
     focus = (at, at + 1) if other else (0, 1)
     line = _Line(text, focus)
     columns = line.extent(*focus)

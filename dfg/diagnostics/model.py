@@ -136,9 +136,13 @@ class Sink:
     """Collects the diagnostics of one run, so that all errors of a file are reported together."""
 
     items: list[Diagnostic] = field(default_factory=list)
+    _known: set[Diagnostic] = field(default_factory=set)
 
     def add(self, diagnostic: Diagnostic) -> None:
-        if diagnostic not in self.items:
+        if len(self._known) != len(self.items):  # who tries something takes back what it told
+            self._known = set(self.items)
+        if diagnostic not in self._known:
+            self._known.add(diagnostic)
             self.items.append(diagnostic)
 
     @property

@@ -49,7 +49,10 @@ class Builder:
         kind = "integer"
         value: int | float = 0
         if text[:2] in ("0x", "0X"):
-            value = int(text, 16)
+            value = int(text, 16) if len(text) < 1000 else 0
+            if len(text) >= 1000:
+                self.sink.add(error("bad-number", f"a whole number of {len(text) - 2:,} digits", self.span(start, stop),
+                                    help="whole numbers have at most 64 bits; write `1e300` for a large real number"))
         elif not text.replace("_", "").isdecimal():
             kind = "float"
             value = float(text)

@@ -47,12 +47,14 @@ _COMBINING = "\u0300-\u036f\u20d0-\u20ff"
 def scanner() -> re.Pattern[str]:
     """One pattern for everything; the group that matched says what it is."""
     known = tables()
+    # What is read of a number is never given back: a number of millions of digits takes no memory but its own.
+    number = known.number.replace("#", "[#]").replace(r"\d+(_\d+)*", r"\d++(?:_\d++)*+")
     signs = "|".join(re.escape(sign) for sign in sorted(known.signs, key=lambda sign: (-len(sign), sign)))
     slips = r"\*\*=|//=|&&=?|\|\|=?|:=|=>|===|!==|<>|<-|[-*/%@&|^]=(?![=~])"
     return re.compile(
         rf"""[ \t\f\r]*(?:
           (?P<name>[^\W\d][\w{_COMBINING}]*)
-        | (?P<number>{known.number.replace("#", "[#]")})
+        | (?P<number>{number})
         | (?P<triple>\"\"\"|''')
         | (?P<text>{known.text})
         | (?P<slip>{slips})
@@ -92,6 +94,14 @@ def lex(source: Source, sink: Sink) -> Tokens:
     return _Lexer(source, sink).run()
 
 
+def hopeless(text: str) -> bool:
+    """Whether a text surely has too many tokens, told before reading all of it: without texts and comments no token holds two of the first signs, or
+    more than three of the others."""
+    if len(text) <= MAX_TOKENS or '"' in text or "#" in text:
+        return False
+    return sum(map(text.count, ",()[]{}+-")) + sum(map(text.count, "*/<>=.&|@")) // 3 > MAX_TOKENS
+
+
 class _Lexer:
     def __init__(self, source: Source, sink: Sink) -> None:
         self.source = source
@@ -105,6 +115,12 @@ class _Lexer:
 
     def run(self) -> Tokens:
         out, text = self.out, self.text
+        if hopeless(text):
+            self.too_long(0, 1)
+            self.put("$END", len(text), len(text))
+            for item in self.found:
+                self.sink.add(item)
+            return out
         self.scan()
         while self.stack and self.rewinds < MAX_REWINDS and len(out.types) < MAX_TOKENS:
             # Everything after an opener that nobody closes was read as its inside: close it where its line ends and read on from there.
@@ -251,11 +267,14 @@ class _Lexer:
                 self.odd(kind or "other", start, stop)
                 place = self.place if len(self.found) < MAX_ERRORS else len(text)
             if len(types) > MAX_TOKENS:
-                self.report(error("too-large", f"the file has more than {MAX_TOKENS:,} words and signs", self.span(start, stop),
-                                  help="split it, and keep tables in .npz files: const w = load(\"table.npz:w\")"))
+                self.too_long(start, stop)
                 del types[:], starts[:], stops[:], stack[:]
                 break
         self.place = len(text)
+
+    def too_long(self, start: int, stop: int) -> None:
+        self.report(error("too-large", f"the file has more than {MAX_TOKENS:,} words and signs", self.span(start, stop),
+                          help="split it, and keep tables in .npz files: const w = load(\"table.npz:w\")"))
 
     def begins_statement(self, start: int) -> None:
         """Called for the first word of a line inside `(` or `[`: if it can only begin a statement, the bracket was never closed."""

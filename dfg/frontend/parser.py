@@ -19,6 +19,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+import stat
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,8 +86,20 @@ def read_source(origin: str | os.PathLike[str] | bytes, sink: Sink, name: str | 
     else:
         shown = name or str(origin)
         try:
+            # A named pipe that nobody writes would be waited for without end; the shell's own, below /dev, has its writer.
+            if stat.S_ISFIFO(os.stat(origin).st_mode) and not shown.startswith(("/dev/", "/proc/")):
+                sink.add(error("unreadable-file", f"{shown} is a pipe; a program is a regular file", help="for a stream, write `-` and send it to standard input"))
+                return None
             with open(origin, "rb") as file:
+                before = os.fstat(file.fileno())
                 data = file.read(MAX_BYTES + 1)
+                after = os.fstat(file.fileno())
+            if stat.S_ISREG(after.st_mode) and len(data) <= MAX_BYTES and (
+                (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size) or len(data) != after.st_size
+            ):
+                # Half of the old text and half of the new one is a third program, which nobody wrote.
+                sink.add(error("unreadable-file", f"{shown} changed while it was read", help="read it again when it is written"))
+                return None
         except (OSError, ValueError) as problem:
             reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
             sink.add(error("unreadable-file", f"cannot read {shown}: {reason.lower()}"))

@@ -28,6 +28,8 @@ from dfg.frontend.recovery import (
 from dfg.frontend.tables import tables
 from dfg.source import Span
 
+_GRADIENT = re.compile(r"grad\(\s*(\w+)\s*,\s*(\w+)\s*\)")
+
 
 class Recovery(Trouble):
     """One method for each slip, tried in the order of `recover`."""
@@ -37,7 +39,7 @@ class Recovery(Trouble):
         for slip in (
             self.slip_stray_brace, self.slip_reserved, self.slip_assignment_to_word, self.slip_python_block, self.slip_import,
             self.slip_word, self.slip_ternary, self.slip_augmented, self.slip_equals, self.slip_scan, self.slip_while, self.slip_range,
-            self.slip_else, self.slip_declaration, self.slip_arrow, self.slip_dim_chain, self.slip_open_line, self.slip_brace,
+            self.slip_else, self.slip_declaration, self.slip_unnamed_output, self.slip_carries, self.slip_arrow, self.slip_dim_chain, self.slip_open_line, self.slip_brace,
         ):  # fmt: skip
             outcome = slip()
             if outcome is not None:
@@ -378,6 +380,29 @@ class Recovery(Trouble):
             self.report("missing-value", f"a {word} needs {'its' if first == 'CONST' else 'an initial'} value", self.here(), help=help_text)
             return self.skip()
         return None
+
+    def slip_unnamed_output(self) -> Outcome | None:
+        """`output sum(x)`: a value without a name."""
+        types = self.types
+        if types[self.begin] != "OUTPUT" or self.kind in ("_NL", "$END", "COMMA", "EQUAL", "NAME", "COLON") or "EQUAL" in types[self.begin : self.index]:
+            return None
+        first, whole = self.tokens.starts[self.begin + 1], self.text[self.tokens.starts[self.begin + 1] : self.tokens.stops[self.end - 1]]
+        single = "COMMA" not in types[self.begin : self.index]
+        made = _GRADIENT.fullmatch(whole)
+        name = f"d{made[1]}_d{made[2]}" if made else "result"
+        self.report("unnamed-output", "an output has a name", Span(self.source, first, self.tokens.stops[self.end - 1]),
+                    help=None if single else "bind the value above: `result = …`, then `output …, result`",
+                    fix=Fix("name it", ((Span(self.source, first, first), f"{name} = "),)) if single else None)
+        return self.skip()
+
+    def slip_carries(self) -> Outcome | None:
+        """`carry a, b = 0, 1`: each carry has its own start."""
+        if self.kind != "COMMA" or self.before != "NAME" or "CARRY" not in self.types[self.begin : self.index]:
+            return None
+        if self.types[self.index - 2] not in ("CARRY", "COMMA"):
+            return None
+        self.report("syntax", "each carry has its own start", self.here(), help="`carry a = 0, b = 1`")
+        return self.skip()
 
     def slip_dim_chain(self) -> Outcome | None:
         """`dim 2 <= n <= 5`."""

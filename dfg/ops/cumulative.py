@@ -396,6 +396,9 @@ _declare_extreme("max")
 _declare_extreme("min")
 
 
+MOST_DIFFERENCES = 1000
+
+
 @function("diff")
 def diff(cx: Surface, x: Arg, n: Size = 1, axis: Axis = -1, prepend: OptionalArg = None, append: OptionalArg = None) -> Value:
     """Differences of neighbours along an axis, `n` times, after joining what is to be prepended or appended (a scalar counts as one place)."""
@@ -413,7 +416,10 @@ def diff(cx: Surface, x: Arg, n: Size = 1, axis: Axis = -1, prepend: OptionalArg
     one = tuple(1 if a == k else d for a, d in enumerate(v.shape))
     joined = [broadcast_along(w, one, ()) if w.rank == 0 else w for w in values]
     made = OPS["concat"](*joined, axis=k) if len(joined) > 1 else v
-    for _ in range(times):
+    if times > MOST_DIFFERENCES and not isinstance(made.shape[k], int):
+        raise InferError("bad-argument", f"`diff` along an axis of a named size is written out: it takes at most {MOST_DIFFERENCES:,} as `n`", [("n", "this one")])
+    length = made.shape[k]
+    for _ in range(min(times, max(1, length)) if isinstance(length, int) else times):
         size = made.shape[k]
         rest = size - 1 if size != 0 else 0
         later, earlier = window_of(made, k, 1 if size != 0 else 0, rest), window_of(made, k, 0, rest)

@@ -21,7 +21,7 @@ from dfg.ops.base import OPS, Attr, Case, Op, Reject, RuleContext, check_dtype, 
 from dfg.ops.determinant import svd_or_nan
 from dfg.ops.elementwise import emit_cast, equal, greater, where
 from dfg.ops.linalg import WIDE, keep_triangle, matmul_last, one, transpose_last, widened
-from dfg.ops.matrix import batched, column, columns_along, identity, matrices, rows_along, solve_triangular, square, systems
+from dfg.ops.matrix import batched, column, columns_along, identity, matrices, rows_along, solve_triangular, square, square_infer, systems
 from dfg.ops.movement import broadcast_along
 from dfg.ops.surface import Arg, Flag, Static, Surface, function, plain
 from dfg.ops.taylor import program
@@ -36,15 +36,6 @@ def symmetric_part(x: Value) -> Value:
 
 def _symmetric(xp: Any, x: Any) -> Any:
     return (x + xp.swapaxes(x, -1, -2)) * x.dtype.type(0.5)
-
-
-def _square_infer(name: str) -> Any:
-    def infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
-        t = tensor(operands[0])
-        square(name, t, cx)
-        return t
-
-    return infer
 
 
 # --- cholesky --------------------------------------------------------------------------------------------------------------------------
@@ -76,7 +67,7 @@ cholesky = define(
     Op(
         "cholesky",
         "The lower triangular Cholesky factor of the symmetric part of matrices: (x + x^T) / 2 = L L^T. One that is not positive definite fails.",
-        _square_infer("cholesky"),
+        square_infer("cholesky"),
         _cholesky_vjp,
         evaluate=_cholesky,
         axes=batched,

@@ -231,7 +231,9 @@ def cholesky_solve(cx: Surface, b: Arg, x: Arg, upper: Flag = False) -> Value:
 # --- inverse -----------------------------------------------------------------------------------------------------------------------------
 
 
-def _square_infer(name: str) -> Any:
+def square_infer(name: str) -> Any:
+    """The inference of an op that makes a square matrix of one (or of each of a batch)."""
+
     def infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
         t = tensor(operands[0])
         square(name, t, cx)
@@ -266,7 +268,7 @@ def _inverse(name: str, doc: str, evaluate: Any, fails: str | None, more: Sequen
         Op(
             name,
             doc,
-            _square_infer(name),
+            square_infer(name),
             _inv_vjp,
             evaluate=evaluate,
             axes=batched,
@@ -373,7 +375,7 @@ expm = define(
     Op(
         "expm",
         "The exponential of square matrices, by scaling and squaring. An infinite or NaN matrix gives NaN.",
-        _square_infer("expm"),
+        square_infer("expm"),
         _expm_vjp,
         evaluate=_expm,
         axes=batched,

@@ -122,7 +122,7 @@ class Surface:
             if low < info.min or high > info.max:
                 raise InferError(
                     "literal-overflow",
-                    f"{low if low < info.min else high} does not fit in {dtype}",
+                    f"{shortened(low if low < info.min else high)} does not fit in {dtype}",
                     [],
                     help=f"{dtype} holds {info.min} to {info.max}; write a float or convert the tensor to a wider dtype",
                 )
@@ -147,6 +147,8 @@ class Surface:
 
     def join(self, operands: Sequence[Operand], at_least: DType | None = None) -> DType:
         """The dtype that operands promote to: tensors by the lattice, literals by their kind."""
+        if not operands:
+            raise InferError("bad-argument", "a tensor is wanted here, and this list is empty")
         tensors = [o.dtype for o in operands if isinstance(o, Value)]
         best = promote(*tensors) if tensors else None
         for o in operands:
@@ -158,6 +160,8 @@ class Surface:
 
     def promote(self, operands: Sequence[Operand], name: str, floating: bool = False) -> list[Value]:
         """Operands as values of one dtype (a floating one if asked for)."""
+        if not operands:
+            raise InferError("bad-argument", f"`{name}` takes at least one tensor, and this list is empty")
         dtype = self.join(operands)
         if floating and not dtype.floating:
             dtype = self.default_float
@@ -301,9 +305,74 @@ def call(cx: Surface, name: str, args: Sequence[Any], kwargs: dict[str, Any] | N
             f"`{name}` takes {len(names)} arguments, not {given + len(kwargs)}",
             help=f"it is called as {name}({', '.join(names)})",
         ) from None
+    for parameter in f.signature.parameters.values():
+        if parameter.name in bound.arguments:
+            _check_argument(name, parameter, bound.arguments[parameter.name])
     if f.fold is not None and (folded := fold_literals(f.fold, [*bound.args, *bound.kwargs.values()])) is not None:
         return folded
     return f.implementation(cx, *bound.args, **bound.kwargs)
+
+
+MOST: Final = 1 << 62
+"""No size, axis or count of elements reaches this: a greater number would not fit the indices of NumPy either."""
+_WANTED: Final = {
+    "operand": "a tensor", "operand or none": "a tensor", "operands": "a list of tensors", "axis": "an axis", "axes": "axes", "size": "a whole number",
+    "shape": "a list of sizes", "flag": "`true` or `false`", "word": "a text in double quotes", "dtype": "a dtype such as `f64`", "static": "a number known while compiling",
+}  # fmt: skip
+
+
+def _check_argument(name: str, parameter: inspect.Parameter, x: Any) -> None:
+    """Refuse what no function could take for a parameter of this role, so that no implementation meets it."""
+    kind = role(parameter)
+    if x is None and (parameter.default is None or kind in ("operand or none", "static", "size", "axis", "axes")):
+        return
+    given = x if parameter.kind is parameter.VAR_POSITIONAL else (x,)
+    if kind.startswith("operand"):
+        for item in given:
+            many = isinstance(item, list | tuple)
+            listed = kind == "operands" and parameter.name != "seed" and parameter.kind is not parameter.VAR_POSITIONAL
+            if not many and (listed or not isinstance(item, Value | Literal)):
+                _unsuitable(name, parameter, kind, item)
+            if many and (kind != "operands" or not all(isinstance(i, Value | Literal) for i in _flat(item))):
+                _unsuitable(name, parameter, kind, item)
+        return
+    if kind in ("dtype", "word", "flag"):
+        fits = {"dtype": DType, "word": str, "flag": bool}[kind]
+        if not isinstance(plain(x), fits):
+            _unsuitable(name, parameter, kind, x)
+        return
+    for item in _flat(given):
+        k = plain(item)
+        if isinstance(k, DType | Value) or (k is not None and not isinstance(k, bool | int | float | str | Dim | tuple)):
+            _unsuitable(name, parameter, kind, item)
+        if kind != "static" and isinstance(k, str):
+            _unsuitable(name, parameter, kind, item)
+        if isinstance(k, int) and abs(k) >= MOST:
+            raise InferError("bad-argument", f"`{name}`: {shortened(k)} is too large as `{parameter.name}`", [(parameter.name, "this one")])
+
+
+def shortened(k: int) -> str:
+    """A whole number, and of a very long one about how large it is."""
+    return str(k) if abs(k) < 10**30 else f"a number of about {k.bit_length() * 30103 // 100000 + 1:,} digits"
+
+
+def _unsuitable(name: str, parameter: inspect.Parameter, kind: str, x: Any) -> None:
+    raise InferError(
+        "not-static" if isinstance(x, Value) else "bad-argument", f"`{name}` takes {_WANTED[kind]} as `{parameter.name}`, not {_shown(x)}", [(parameter.name, "this one")]
+    )
+
+
+def _flat(items: Iterable[Any]) -> Iterable[Any]:
+    """The elements of nested lists, in order."""
+    stack = [iter(items)]
+    while stack:
+        for item in stack[-1]:
+            if isinstance(item, list | tuple):
+                stack.append(iter(item))
+                break
+            yield item
+        else:
+            stack.pop()
 
 
 def fold_literals(f: Callable[..., Any], args: Sequence[Any]) -> Literal | None:
@@ -382,7 +451,21 @@ def dtype_of(x: Any, name: str, argument: str = "dtype") -> DType | None:
 
 
 def _shown(x: Any) -> str:
-    return f"a tensor of {x.type}" if isinstance(x, Value) else "none" if x is None else f"`{x}`"
+    """An unsuitable argument in a few words."""
+    k = plain(x)
+    if isinstance(k, Value):
+        return f"a tensor of {k.type}"
+    if isinstance(k, str):
+        return f'the text "{k if len(k) <= 40 else k[:39] + "…"}"'
+    if isinstance(k, DType):
+        return f"the dtype `{k}`"
+    if isinstance(k, list | tuple):
+        return "a list" if k else "an empty list"
+    if k is None or isinstance(k, bool):
+        return f"`{str(k).lower()}`"
+    if isinstance(k, int | float | Dim):
+        return f"`{k}`"
+    return f"a {type(k).__name__.lower().removesuffix('thing')}"
 
 
 def tensors(cx: Surface, items: Iterable[Operand]) -> list[Value]:

@@ -67,7 +67,6 @@ FAMILIES: Final[dict[str, str]] = {
     "losses": "Losses and distances",
     "distances": "Losses and distances",
     "arrays": "Functions under further names",
-    "draws": "Random draws",
     "vision": "Normalisation and layers",
     "sequences": "Normalisation and layers",
     "polynomials": "Polynomials",

@@ -270,3 +270,24 @@ def test_ctrl_c_ends_with_130_and_writes_nothing(tmp_path: Path) -> None:
     assert child.returncode == 130, err
     assert (out, err) == ("", "interrupted\n")
     assert os.listdir(tmp_path) == ["a.dfg"]
+
+
+@pytest.mark.parametrize("words", [["check", "pipe.dfg"], ["fmt", "pipe.dfg"], ["check", "user.dfg"]])
+def test_a_pipe_that_nobody_writes_is_refused(dfg, words: list[str]) -> None:
+    os.mkfifo("pipe.dfg")
+    Path("user.dfg").write_text('use "pipe.dfg" as a\noutput y = 1.0\n')
+    ended = dfg(*words)
+    assert ended.code == 1
+    assert "error[unreadable-file]" in ended.err
+    assert "is a pipe" in ended.err
+
+
+def test_a_backend_that_is_not_there_is_a_misuse_also_without_tests(dfg) -> None:
+    Path("a.dfg").write_text(SUM)
+    assert dfg("test", "a.dfg", "--backend", "nump").code == 2
+
+
+def test_the_example_of_a_missing_input_has_the_sizes_that_are_given(dfg) -> None:
+    Path("a.dfg").write_text("input x : f64[n]\ninput y : f64[n, 2 * n]\noutput z = sum(x) + sum(y)\n")
+    ended = dfg("run", "a.dfg", "--input", "x=[1]")
+    assert "y=[[0.5, 0.5]]" in ended.err, ended.err

@@ -216,8 +216,8 @@ def test_a_lossy_cast_is_a_warning() -> None:
 
 
 def test_too_many_values_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dfg.frontend.lowering.calls.MAX_CALLS", 1000)
-    doubling = "".join(f"def f{k}(x) = f{k - 1}(x) + f{k - 1}(x + 1)\n" for k in range(1, 40))
+    monkeypatch.setattr("dfg.frontend.lowering.calls.MAX_CALLS", 3000)
+    doubling = "".join(f"def f{k}(x) = f{k - 1}(2 * x) + f{k - 1}(3 * x)\n" for k in range(1, 40))
     assert first_wrong(f"def f0(x) = x\n{doubling}input x : f64\noutput y = f39(x)\n").code == "too-large"
 
 

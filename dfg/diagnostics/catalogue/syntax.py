@@ -37,6 +37,18 @@ CODES: dict[str, Code] = {
         """,
         _LEAST,
     ),
+    "unnamed-output": code(
+        "an output without a name",
+        "A result is known by its name, in files and in what a run gives: `output total = sum(x)` binds and exports.",
+        """
+        input x : f64[3]
+        output sum(x)
+        """,
+        """
+        input x : f64[3]
+        output total = sum(x)
+        """,
+    ),
     "bad-target": code(
         "a binding of something that is not a name",
         "On the left of `=` stand names, or one name with index names: `z[i, j] = ...`.",

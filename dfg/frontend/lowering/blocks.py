@@ -11,7 +11,7 @@ from dfg.frontend import syntax as s
 from dfg.frontend.lowering.engine import Failed, Gen, Lowering
 from dfg.frontend.lowering.scopes import Binding, Scope
 from dfg.frontend.lowering.statics import plain_static
-from dfg.frontend.lowering.things import POISON, Builtin, Closure, ListThing, Thing, TupleThing, describe
+from dfg.frontend.lowering.things import POISON, Builtin, Closure, ListThing, Record, Thing, TupleThing, describe, is_tensor
 from dfg.types import DType
 
 
@@ -143,9 +143,17 @@ def match(
     only = things[0]
     if len(values) > 1 or not isinstance(only, TupleThing):
         left = targets[0].span.to(targets[-1].span)
-        given = f"{len(values)} values" if len(values) > 1 else "one value"
-        labels = [Label(values[0].span, f"this is {describe(only)}")] if len(values) == 1 else []
-        lo.fail("arity", f"{len(targets)} name{'s' * (len(targets) > 1)}, and {given}", left, labels)
+        names = f"{len(targets)} name{'s' * (len(targets) > 1)}"
+        if len(values) > 1:
+            lo.fail("arity", f"{names}, and {len(values)} values", left, [Label(values[0].span, "the first of them")], help="each name takes one value, and each value one name")
+        wanted = ", ".join(t.text for t in targets[:4]) + (", …" if len(targets) > 4 else "")
+        text = " ".join(values[0].span.text.split())
+        help = f"give a value for each name: `{wanted} = …, …`"
+        if isinstance(only, Record):
+            help = f"read its fields one by one: `{text if len(text) < 30 else 'r'}.{next(iter(only.fields), 'a')}`"
+        elif is_tensor(only) and not isinstance(only, ListThing) and only.shape and only.shape[0] == len(targets):
+            help = f"`unstack({text if len(text) < 30 else 'x'})` gives its parts along the first axis"
+        lo.fail("arity", f"{names}, and one value", left, [Label(values[0].span, f"this is {describe(only)}")], help=help)
     if len(only.items) != len(targets):
         lo.fail(
             "arity",

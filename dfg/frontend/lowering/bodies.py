@@ -11,7 +11,8 @@ from typing import Any
 
 from dfg.dims import DimLike
 from dfg.frontend import syntax as s
-from dfg.frontend.lowering.engine import Lowering, Region
+from dfg.frontend.lowering.engine import Lowering
+from dfg.frontend.lowering.regions import Region
 from dfg.ir import InferError, Subgraph, Value
 from dfg.ops.base import OPS, project
 from dfg.ops.loop import numbered_body

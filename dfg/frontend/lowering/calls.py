@@ -18,7 +18,8 @@ from dfg.diagnostics.codes import nearest
 from dfg.dims import Dim, names
 from dfg.frontend import prelude as prelude  # fills the table of functions
 from dfg.frontend import syntax as s
-from dfg.frontend.lowering.engine import MAX_CALLS, Failed, Frame, Gen, Lowering, evaluates
+from dfg.frontend.lowering.engine import Failed, Frame, Gen, Lowering, evaluates
+from dfg.frontend.lowering.limits import MAX_CALLS
 from dfg.frontend.lowering.scopes import Scope
 from dfg.frontend.lowering.statics import apply, leafwise, plain_static
 from dfg.frontend.lowering.things import (
@@ -40,6 +41,8 @@ from dfg.source import Span
 from dfg.types import DTYPES, DType
 
 Form = Callable[[Lowering, s.Call, Scope], Gen]
+OWN_NAMES: Final = 1000
+"""So many calls are expanded whatever they are, since the values of each have names of their own; of more, equal ones share one expansion."""
 FORMS: Final[dict[str, Form]] = {}
 """What is called like a function and is none: its arguments are read as written (`grad`, whose target is a name)."""
 
@@ -277,19 +280,20 @@ def argument(
     thing = g.thing
     label = p.name if p is not None else ""
     why = f"`{label}` of `{name}`" if label else f"an argument of `{name}`"
+    wanted = f"`{name}` takes a tensor{f' as `{label}`' if label else ''}"
     if kind.startswith("operand"):
         if kind == "operands":
             if isinstance(thing, ListThing):
                 nodes = thing.nodes if len(thing.nodes) == len(thing.items) else (g.node,) * len(thing.items)
                 if label == "seed":
-                    return [lo.operand(item, n, why) for item, n in flat(thing, g.node)]
-                return [lo.operand(item, n, why) for item, n in zip(thing.items, nodes, strict=True)]
+                    return [lo.operand(item, n, f"`{name}` takes whole numbers as `seed`") for item, n in flat(thing, g.node)]
+                return [lo.operand(item, n, f"`{name}` takes a list of tensors") for item, n in zip(thing.items, nodes, strict=True)]
             if label == "seed" or thing is None:
-                return None if thing is None else lo.operand(thing, g.node, why)
+                return None if thing is None else lo.operand(thing, g.node, wanted)
             lo.fail("bad-argument", f"`{name}` takes a list of tensors: `{name}([a, b])`", g.node)
         if thing is None and (kind == "operand or none" or (p is not None and p.default is None)):
             return None
-        return lo.operand(thing, g.node, why)
+        return lo.operand(thing, g.node, wanted)
     if kind in ("axis", "axes"):
         return axis_argument(lo, name, label, thing, g, scope, rank_source)
     if kind == "dtype":
@@ -416,8 +420,13 @@ def expand(lo: Lowering, closure: Closure, given: Sequence[Given], node: s.Call,
         )
     lo.calls += 1
     if lo.calls > MAX_CALLS:
-        lo.fail("too-large", f"the program expands to more than {MAX_CALLS:,} calls", node, help="a `scan` holds its body once")
+        lo.too_many_calls(node)
     bound = bind_arguments(lo, closure, given, node)
+    called = lo.region.called
+    key_of_call = (id(definition), id(closure.scope), closure.limit, *[None if g is None else identity(g.thing) for g in bound.values()])
+    if lo.calls > OWN_NAMES and (before := called.get(key_of_call)) is not None:
+        lo.calls -= 1
+        return before[0]
     outer, outer_call = lo.path, lo.graph.call
     key = f"{outer}.{title}" if outer else title
     count = lo.call_counts[key] = lo.call_counts.get(key, 0) + 1
@@ -446,12 +455,30 @@ def expand(lo: Lowering, closure: Closure, given: Sequence[Given], node: s.Call,
             from dfg.frontend.lowering.rules import custom_rule
 
             result = yield custom_rule(lo, closure, scope, result, node)
+    except Failed:
+        lo.call_failed()
+        raise
     finally:
         lo.frames.pop()
         lo.path = outer
         graph.call = outer_call
     lo.check_limit(node)
+    called[key_of_call] = (result, (closure, [g.thing for g in bound.values() if g is not None]))
     return result
+
+
+def identity(thing: Thing) -> Any:
+    """A key that equal things share and unequal ones do not: values by their place in the graph, numbers by how they are written and by their bits."""
+    kind = type(thing)
+    if kind is Literal and isinstance(thing.value, bool | int | float):
+        return (kind, thing.kind, repr(thing.value), thing.text)
+    if kind is Known and isinstance(thing.value, bool | int | float | Dim):
+        return (kind, thing.dtype.name, thing.value if isinstance(thing.value, Dim) else repr(thing.value), thing.text, id(thing.node))
+    if kind is Builtin:
+        return (kind, thing.name)
+    if kind is Closure:
+        return (kind, id(thing.node), id(thing.scope), thing.limit)
+    return (kind, thing) if kind is str else (kind, id(thing))
 
 
 def is_thing(thing: Any) -> bool:

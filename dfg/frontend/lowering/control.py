@@ -16,7 +16,8 @@ from dfg.dims import Dim, DimLike, suggest_fact
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.blocks import check_storable, run_block
 from dfg.frontend.lowering.bodies import emit_cond, emit_scan, emit_while
-from dfg.frontend.lowering.engine import Failed, Gen, Lowering, Region, evaluates
+from dfg.frontend.lowering.engine import Failed, Gen, Lowering, evaluates
+from dfg.frontend.lowering.regions import Region
 from dfg.frontend.lowering.scopes import Scope
 from dfg.frontend.lowering.statics import plain_static
 from dfg.frontend.lowering.things import (
@@ -111,7 +112,7 @@ def elements(lo: Lowering, node: s.Scan, scope: Scope) -> Gen:
                 help="to count, go through `arange(n)`",
                 fix=Fix(f"write `arange({count})`", ((value.span, f"arange({count})"),)) if len(count) < 40 else None,
             )
-        values = [lo.value(leaf, value, "what a `scan` goes through") for _, leaf in leaves(thing)]
+        values = [lo.value(leaf, value, "a `scan` goes through a tensor") for _, leaf in leaves(thing)]
         for v in values:
             if not v.rank:
                 lo.fail("rank-mismatch", "`scan` goes through the leading axis of a tensor, and this is a scalar", value, scan_labels(lo, value, v, scope))
@@ -143,7 +144,7 @@ def trace(
     lo: Lowering, node: s.Scan | s.While, scope: Scope, starts: Sequence[Start], xs: Sequence[tuple[s.Name, Thing, list[Value]]]
 ) -> Gen:
     """One trace of a body with the types that the carries have so far. Carries without a type are the literals themselves."""
-    region = lo.open_region()
+    region = lo.open_region(node)
     inner = Scope(scope, lo.infos[id(node)])
     outer, lo.region = lo.region, region
     try:
@@ -350,7 +351,7 @@ def while_(lo: Lowering, node: s.While, scope: Scope) -> Gen:
         outputs = carried_values(lo, made, starts)
     finally:
         lo.region = outer
-    region = lo.open_region()
+    region = lo.open_region(node)
     inner = Scope(scope, lo.infos[id(node)])
     lo.region = region
     try:
@@ -411,7 +412,7 @@ def if_(lo: Lowering, node: s.If, scope: Scope) -> Gen:
     sides: list[tuple[Region, Thing]] = []
     outer = lo.region
     for block in (current.then, current.otherwise):
-        region = lo.open_region()
+        region = lo.open_region(node)
         lo.region = region
         try:
             if isinstance(block, s.If):
@@ -432,7 +433,7 @@ def branches(lo: Lowering, node: s.If, decided: Value, sides: list[tuple[Region,
     """Both sides brought to one type, and the choice between them."""
     items = [list(r.items) if isinstance(r, TupleThing) else [r] for _, r in sides]
     if len(items[0]) != len(items[1]) or isinstance(sides[0][1], TupleThing) != isinstance(sides[1][1], TupleThing):
-        lo.fail("branch-mismatch", f"one branch gives {len(items[0])} values, the other {len(items[1])}", node.test)
+        lo.fail("branch-mismatch", f"one branch gives {counted(items[0])}, the other {counted(items[1])}", node.test, help="both branches give as many values, of the same types")
     nodes = [block.statements[-1] if isinstance(block, s.Block) and block.statements else block for block in (node.then, node.otherwise)]
     outputs: list[list[Value]] = [[], []]
     outer = lo.region
@@ -477,6 +478,10 @@ def branches(lo: Lowering, node: s.If, decided: Value, sides: list[tuple[Region,
         things.append(rebuild(like, parts[:count]))
         parts = parts[count:]
     return TupleThing(tuple(things)) if isinstance(sides[0][1], TupleThing) else things[0]
+
+
+def counted(items: Sequence[Thing]) -> str:
+    return f"{len(items)} value{'s' * (len(items) != 1)}"
 
 
 def branch_labels(nodes: Sequence[s.Node], things: Sequence[Thing]) -> list[Label]:

@@ -13,7 +13,8 @@ from dfg.diagnostics import Fix, Label
 from dfg.diagnostics.codes import nearest
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.calls import Given, arguments, form
-from dfg.frontend.lowering.engine import Failed, Gen, Lowering, Region
+from dfg.frontend.lowering.engine import Failed, Gen, Lowering
+from dfg.frontend.lowering.regions import Region
 from dfg.frontend.lowering.scopes import DERIVATIVES, Scope, dotted_text
 from dfg.frontend.lowering.things import POISON, Known, ListThing, Record, Thing, TupleThing, describe, is_tensor, leaves, rebuild
 from dfg.ir import InferError, Value

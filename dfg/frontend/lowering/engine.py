@@ -17,9 +17,11 @@ from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 import numpy as np
 
-from dfg.diagnostics import Fix, Label, Sink, error, warning
+from dfg.diagnostics import Fix, Label, Sink, UserError, error, in_order, warning
 from dfg.dims import Dim, DimError
 from dfg.frontend import syntax as s
+from dfg.frontend.lowering.limits import MAX_BODIES, MAX_CALLS, MAX_DEPTH, MAX_ERRORS, MAX_FAILURES, MAX_VALUES
+from dfg.frontend.lowering.regions import Region, weighing
 from dfg.frontend.lowering.scopes import Binding, Scope, ScopeInfo, What
 from dfg.frontend.lowering.things import (
     POISON,
@@ -36,17 +38,16 @@ from dfg.frontend.lowering.things import (
 )
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPS
-from dfg.ops.leaf import arg, make_pin
+from dfg.ops.leaf import make_pin
 from dfg.ops.surface import FUNCTIONS, Literal, Surface
 from dfg.ops.surface import call as call_surface
 from dfg.source import Source, Span
-from dfg.types import F64, I64, DType, TensorType
+from dfg.types import F64, I64, DType
 
 Gen: TypeAlias = Generator[Any, Any, Thing]
 Evaluator: TypeAlias = Callable[["Lowering", Any, Scope], Any]
 EVALUATORS: Final[dict[type, Evaluator]] = {}
-MAX_VALUES: Final = 10_000_000
-MAX_CALLS: Final = 1_000_000
+
 
 
 def evaluates(*kinds: type) -> Callable[[Evaluator], Evaluator]:
@@ -75,40 +76,6 @@ class Loader(Protocol):
 
     def array(self, path: str, asking: Source) -> np.ndarray:
         """The array of `load("table.npy")` or `load("file.npz:key")`. Raises `UserError`."""
-
-
-def weighing(operands: Sequence[tuple[s.Node | None, Thing]]) -> str | None:
-    """What a vector beside a matrix was probably meant to be."""
-    if len(operands) != 2:
-        return None
-    for (node, thing), (other_node, other) in (operands, operands[::-1]):
-        if not (isinstance(node, s.Name) and isinstance(other_node, s.Name) and isinstance(thing, Value) and isinstance(other, Value)):
-            return None
-        if (thing.rank, other.rank) == (1, 2):
-            return f"if `{node.text}` weighs the rows of `{other_node.text}`, give it {other.shape[1]} elements"
-    return None
-
-
-class Region:
-    """A graph under construction. In a body, `args` are its arguments so far, and `captures` maps values of outer regions to them."""
-
-    __slots__ = ("args", "captures", "graph", "parent", "surface")
-
-    def __init__(self, graph: Graph, surface: Surface, parent: Region | None = None) -> None:
-        self.graph = graph
-        self.surface = surface
-        self.parent = parent
-        self.args: list[Value] = []
-        self.captures: dict[int, tuple[Value, Value]] = {}
-
-    def argument(self, type: TensorType) -> Value:
-        made = self.graph.emit(arg, (), (len(self.args), type))
-        self.args.append(made)
-        return made
-
-    def operands(self) -> list[Value]:
-        """What was captured, in the order of the arguments: values of the parent region."""
-        return [outer for outer, _ in self.captures.values()]
 
 
 @dataclass(slots=True)
@@ -143,6 +110,9 @@ class Lowering:
     default_float: DType = F64
     order: int = 0
     calls: int = 0
+    failures: int = 0
+    bodies: int = 0
+    """How many times the body of a loop or branch was gone through."""
     call_counts: dict[str, int] = field(default_factory=dict)
     modules: dict[str, Any] = field(default_factory=dict)
     loading: list[str] = field(default_factory=list)
@@ -178,8 +148,19 @@ class Lowering:
     def cx(self) -> Surface:
         return self.region.surface
 
-    def open_region(self) -> Region:
+    def open_region(self, node: s.Node) -> Region:
         """A new region inside the current one, for a body. The caller makes it current and puts the old one back."""
+        if self.region.depth >= MAX_DEPTH:
+            self.fail(
+                "too-large", f"loops and branches nest at most {MAX_DEPTH} deep", node,
+                help="of many cases, choose with `where`, or look the result up: `table[k]`",
+            )  # fmt: skip
+        self.bodies += 1
+        if self.bodies > MAX_BODIES:
+            self.fail(
+                "too-large", f"the bodies of nested loops were gone through {MAX_BODIES:,} times to find the types of their carries", node,
+                help="begin each carry with a tensor of its type: `carry h : f64[n] = 0`",
+            )  # fmt: skip
         graph = self.graph.like()
         graph.call = self.graph.call
         if self.library is not None:
@@ -277,10 +258,14 @@ class Lowering:
             raise refused(self, code, message, [(span, "this one")], help)
         if code in FOLLOWING and span is not None and span.text in self.refused:
             return
+        errors = 0
         for old in self.sink.items:
+            errors += old.severity == "error"
             if old.code == code and old.span == span and (old.severity == "error"):
                 return
         self.sink.add(error(code, message, span, labels=[*labels, *self.chain()], help=help, fix=fix))
+        if errors + 1 >= MAX_ERRORS:
+            raise UserError(in_order(self.sink.items))
 
     def fail(
         self,
@@ -342,6 +327,8 @@ class Lowering:
             label = self.origin(node, thing, words, scope)
             if label is not None and label not in labels and not (words == "this one" and label.span == primary):
                 labels.append(label)
+        if not labels and primary is at and e.code in ("wrong-dtype", "rank-mismatch", "shape-mismatch"):
+            labels = [label for node, thing in operands[:3] if (label := self.origin(node, thing, "this is", scope)) is not None]
         if shapes and whole is not None and e.message.startswith("cannot broadcast"):
             labels.insert(0, Label(whole.span, "these two axes are aligned, and neither is 1"))
         if e.code == "literal-overflow" and not e.marks:
@@ -393,7 +380,7 @@ class Lowering:
 
     # --- things and values -----------------------------------------------------------------------------------------------------
 
-    def operand(self, thing: Thing, node: s.Node, what: str = "a tensor") -> Value | Literal:
+    def operand(self, thing: Thing, node: s.Node, what: str = "a tensor is wanted here") -> Value | Literal:
         """A thing as an operand of an op: a value of the current region, or a literal."""
         if isinstance(thing, Value):
             return self.capture(thing)
@@ -402,15 +389,14 @@ class Lowering:
         if isinstance(thing, Known):
             return self.known_value(thing)
         if isinstance(thing, ListThing):
-            return self.operand(self.array(thing, node), node)
+            return self.operand(self.array(thing, node), node, what)
         if thing is POISON:
             raise Failed
-        wanted = f"a tensor as {what}" if what.startswith("`") else what
         if isinstance(thing, Record):
-            self.fail("structure-mismatch", f"{wanted} is wanted here, and this is a record", node, help="`total(r)` sums all its leaves; `r.name` reads one")
-        self.fail("wrong-type", f"{wanted} is wanted here, and this is {describe(thing)}", node)
+            self.fail("structure-mismatch", f"{what}, and this is a record", node, help="`total(r)` sums all its leaves; `r.name` reads one")
+        self.fail("wrong-type", f"{what}, and this is {describe(thing)}", node)
 
-    def value(self, thing: Thing, node: s.Node, what: str = "a tensor") -> Value:
+    def value(self, thing: Thing, node: s.Node, what: str = "a tensor is wanted here") -> Value:
         """A thing as a value of the current region; literals get the default dtype of their kind."""
         made = self.operand(thing, node, what)
         if isinstance(made, Value):
@@ -570,6 +556,22 @@ class Lowering:
         if len(graph.values) > MAX_VALUES:
             self.check_limit(whole)
         return TupleThing(made) if type(made) is tuple else made
+
+    def too_many_calls(self, node: s.Node) -> NoReturn:
+        """The program is given up: every call that waits would expand further."""
+        self.report(
+            "too-large",
+            f"the program expands to more than {MAX_CALLS:,} calls and steps of loops, and to {len(self.graph.values):,} values so far",
+            node.span,
+            help="only equal calls share an expansion; a `scan` holds its body once",
+        )
+        raise Failed if self.quiet else UserError(in_order(self.sink.items))
+
+    def call_failed(self) -> None:
+        """A call that fails may be one of very many that fail alike."""
+        self.failures += 1
+        if self.failures > MAX_FAILURES and not self.quiet and self.sink.errors:
+            raise UserError(in_order(self.sink.items))
 
     def check_limit(self, node: s.Node) -> None:
         if len(self.graph.values) > MAX_VALUES:

@@ -12,7 +12,7 @@ from dfg.frontend import syntax as s
 from dfg.frontend.lowering.calls import FORMS
 from dfg.frontend.lowering.engine import Failed, Gen, Lowering, evaluates
 from dfg.frontend.lowering.scopes import Scope, dotted_text
-from dfg.frontend.lowering.statics import apply, leafwise, static_int
+from dfg.frontend.lowering.statics import apply, counted_record, leafwise, static_int
 from dfg.frontend.lowering.things import (
     POISON,
     Builtin,
@@ -258,7 +258,7 @@ def record(lo: Lowering, node: s.RecordExpr, scope: Scope) -> Gen:
         if not (is_tensor(thing) or isinstance(thing, Record)):
             lo.fail("wrong-type", f"a field of a record holds a tensor or a record, not {describe(thing)}", field.value)
         fields[field.name.text] = lo.array(thing, field.value) if isinstance(thing, ListThing) else thing
-    return Record(fields)
+    return counted_record(lo, fields, node)
 
 
 # --- attributes ---------------------------------------------------------------------------------------------------------------------
@@ -324,6 +324,8 @@ def read_attribute(lo: Lowering, node: s.Attribute, thing: Thing, scope: Scope) 
             return Shape((count,)) if field == "shape" else known(1) if field == "ndim" else count
         if isinstance(thing, ListThing):
             thing = lo.array(thing, node.base)
+            if isinstance(thing, Record):
+                lo.fail("structure-mismatch", f"a list of records has no `.{field}`", node.name, help="take the field of one of its leaves")
         if field == "shape":
             return Shape(tuple(known(d) for d in thing.shape))
         if field == "ndim":
@@ -396,7 +398,7 @@ def index_item(lo: Lowering, node: s.Node, thing: Thing, scope: Scope, masks: bo
     if isinstance(thing, str) or thing is None or isinstance(thing, Record):
         lo.fail("wrong-type", f"an index is a whole number or an array of them, not {describe(thing)}", node,
                 help="a field of a record is read by its name: `p.w`" if isinstance(thing, str) else "a new axis is `newaxis`" if thing is None else None)
-    operand = lo.operand(thing, node, "an index")
+    operand = lo.operand(thing, node, "an index is a whole number, a slice or a tensor of whole numbers")
     if isinstance(operand, Literal):
         if operand.kind != "int":
             lo.fail("wrong-dtype", "an index is an array of whole numbers", node)

@@ -25,7 +25,8 @@ from dfg.frontend.lowering import calls as _calls
 from dfg.frontend.lowering import control, derivatives, expressions, unrolled
 from dfg.frontend.lowering import facts as _facts
 from dfg.frontend.lowering.blocks import run_block
-from dfg.frontend.lowering.engine import Failed, Frame, Gen, Lowering, Region
+from dfg.frontend.lowering.engine import Failed, Frame, Gen, Lowering
+from dfg.frontend.lowering.regions import Region
 from dfg.frontend.lowering.scopes import Binding, Scope, ScopeInfo, scan_scopes
 from dfg.frontend.lowering.things import Closure, Known, ListThing, Thing, TupleThing
 from dfg.frontend.prelude import Place, places

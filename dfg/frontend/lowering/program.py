@@ -22,10 +22,11 @@ from dfg.frontend.exact import is_exact, lower_exact
 from dfg.frontend.lowering import control, derivatives, expressions, facts, unrolled
 from dfg.frontend.lowering.blocks import bound_names, check_storable, match, run_statement
 from dfg.frontend.lowering.blocks import expressions as several
-from dfg.frontend.lowering.engine import Failed, Gen, Loader, Lowering, Region
+from dfg.frontend.lowering.engine import Failed, Gen, Loader, Lowering
 from dfg.frontend.lowering.modules import StdLoader, bind_function, use
+from dfg.frontend.lowering.regions import Region
 from dfg.frontend.lowering.scopes import Binding, Scope, ScopeInfo, scan_scopes
-from dfg.frontend.lowering.statics import static_int
+from dfg.frontend.lowering.statics import check_static, static_int
 from dfg.frontend.lowering.things import (
     POISON,
     Known,
@@ -358,10 +359,8 @@ def independent(lo: Lowering, value: Value, node: s.Node, kinds: tuple[str, ...]
             lo.fail("initial-value", f"{why}, and this one depends on the {v.op.name} `{v.attrs[0]}`", node, labels)
 
 
-def declare_kept(lo: Lowering, out: Lowered, node: s.Param | s.State, scope: Scope) -> Gen:
-    """A parameter or a state: a leaf (or a record of leaves), and its initial value."""
-    op = param_op if isinstance(node, s.Param) else state_op
-    table = out.params if isinstance(node, s.Param) else out.states
+def declared_value(lo: Lowering, node: s.Param | s.State | s.Const, scope: Scope, kinds: str) -> Gen:
+    """The value of a declaration, as its type has it if there is one."""
     lo.check_free(scope, node.name)
     wanted = None
     if node.type is not None:
@@ -369,11 +368,17 @@ def declare_kept(lo: Lowering, out: Lowered, node: s.Param | s.State, scope: Sco
     thing = yield node.value, scope
     if isinstance(thing, ListThing):
         thing = lo.array(thing, node.value)
-    if wanted is not None:
-        thing = fit_type(lo, thing, wanted, node.value, node.type or node.value, scope)
     if not (is_tensor(thing) or isinstance(thing, Record)):
         check_storable(lo, node.name, thing, node.value)
-        lo.fail("wrong-type", f"`{node.name.text}` holds a tensor or a record, not {describe(thing)}", node.value)
+        lo.fail("wrong-type", f"`{node.name.text}` holds {kinds}, not {describe(thing)}", node.value)
+    return thing if wanted is None else fit_type(lo, thing, wanted, node.value, node.type or node.value, scope)
+
+
+def declare_kept(lo: Lowering, out: Lowered, node: s.Param | s.State, scope: Scope) -> Gen:
+    """A parameter or a state: a leaf (or a record of leaves), and its initial value."""
+    op = param_op if isinstance(node, s.Param) else state_op
+    table = out.params if isinstance(node, s.Param) else out.states
+    thing = yield declared_value(lo, node, scope, "a tensor or a record")
     made = []
     for path, leaf in leaves(thing):
         initial = lo.value(leaf, node.value)
@@ -392,18 +397,7 @@ def declare_kept(lo: Lowering, out: Lowered, node: s.Param | s.State, scope: Sco
 
 def declare_const(lo: Lowering, node: s.Const, scope: Scope) -> Gen:
     """A constant: static, an array too; without a type it stays without a dtype."""
-    lo.check_free(scope, node.name)
-    wanted = None
-    if node.type is not None:
-        wanted = yield tensor_type(lo, node.type, scope)
-    thing = yield node.value, scope
-    if isinstance(thing, ListThing):
-        thing = lo.array(thing, node.value)
-    if not (is_tensor(thing) or isinstance(thing, Record)):
-        check_storable(lo, node.name, thing, node.value)
-        lo.fail("wrong-type", f"`{node.name.text}` holds a number, an array or a record, not {describe(thing)}", node.value)
-    if wanted is not None:
-        thing = fit_type(lo, thing, wanted, node.value, node.type or node.value, scope)
+    thing = yield declared_value(lo, node, scope, "a number, an array or a record")
     thing = map_leaves(lambda leaf: constant_leaf(lo, leaf, node.value, scope), thing)
     lo.bind(scope, node.name, thing, "const", register=False)
     return thing
@@ -420,6 +414,10 @@ def constant_leaf(lo: Lowering, leaf: Thing, node: s.Node, scope: Scope) -> Thin
     array = const_value(leaf) if not leaf.shape else None
     if array is None:
         from dfg.codegen.interpret import interpret
+
+        for v in leaf.graph.live([leaf]):
+            if isinstance(v.type, TensorType):
+                check_static(lo, [d for d in v.type.shape if isinstance(d, int)], node)
         from dfg.frontend.lowering.statics import not_static
 
         live = lo.graph.live([leaf])
@@ -520,7 +518,7 @@ def fitted_update(lo: Lowering, thing: Thing, leaf: Value, node: s.Node, scope: 
         literal = thing
         value = lo.guarded(lambda: lo.cx.literal(literal, t.dtype if t.dtype.kind != "bool" or literal.kind == "bool" else lo.cx.default(literal.kind)), node)
     else:
-        value = lo.value(thing, node, "the new value")
+        value = lo.value(thing, node, "the new value is a tensor")
         if value.dtype.kind == t.dtype.kind:
             value = lo.guarded(lambda: lo.cx.cast(value, t.dtype, f"update of `{name}`, which is {t.dtype}"), node)
         elif value.dtype.level < t.dtype.level:

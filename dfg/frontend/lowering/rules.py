@@ -36,7 +36,7 @@ def custom_rule(lo: Lowering, closure: Closure, scope: Scope, result: Thing, cal
             leaf = lo.array(leaf, call) if isinstance(leaf, ListThing) else leaf
             mine.append(lo.capture(leaf) if isinstance(leaf, Value) else None)
         table[name.text] = mine
-    region = lo.open_region()
+    region = lo.open_region(call)
     inner = Scope(closure.scope, lo.infos[id(rule)], closure.limit)
     outer, lo.region = lo.region, region
     try:

@@ -7,6 +7,7 @@ a program of numbers alone is still a graph.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -16,6 +17,7 @@ import numpy as np
 from dfg.dims import Dim, DimError, DimLike, dim_max, dim_min
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.engine import Lowering
+from dfg.frontend.lowering.limits import MAX_LEAVES, MAX_STATIC
 from dfg.frontend.lowering.scopes import Scope
 from dfg.frontend.lowering.things import (
     POISON,
@@ -31,7 +33,7 @@ from dfg.frontend.lowering.things import (
     leaves,
     structure,
 )
-from dfg.ir import Value
+from dfg.ir import MAX_AXES, Value
 from dfg.ops.surface import FUNCTIONS, Literal
 from dfg.source import Span
 from dfg.types import F32, I64, KIND_ORDER, DType, from_numpy, promote
@@ -177,6 +179,22 @@ def normal(lo: Lowering, d: DimLike) -> DimLike:
     return lo.graph.facts.normal(d)
 
 
+def check_static(lo: Lowering, shape: Sequence[int], node: s.Node) -> None:
+    """Refuse an array that NumPy cannot have, or that would fill the memory while compiling."""
+    if len(shape) > MAX_AXES:
+        lo.fail("rank-mismatch", f"a tensor has at most {MAX_AXES} axes, and this one would have {len(shape)}", node)
+    if math.prod(shape) > MAX_STATIC:
+        lo.fail("too-large", f"an array that is written out has at most {MAX_STATIC:,} elements, and this one {math.prod(shape):,}", node)
+
+
+def counted_record(lo: Lowering, fields: dict[str, Thing], node: s.Node) -> Record:
+    """A record that knows how many leaves it has: each may be in it often, so they are refused before they are listed."""
+    count = sum(thing.count or len(leaves(thing)) if isinstance(thing, Record) else 1 for thing in fields.values())
+    if count > MAX_LEAVES:
+        lo.fail("too-large", f"a record has at most {MAX_LEAVES:,} leaves, and this one {count:,}", node, help="many alike are one tensor with a leading axis")
+    return Record(fields, count)
+
+
 def join_array(lo: Lowering, items: Sequence[Thing], made: ListThing, node: s.Node) -> Thing:
     """One level of brackets as an array."""
     if not items:
@@ -191,7 +209,15 @@ def join_array(lo: Lowering, items: Sequence[Thing], made: ListThing, node: s.No
     shapes = {tuple(item.shape) for item in items if is_static(item)}
     if all(is_static(item) and not isinstance(item.value, Dim) for item in items):
         if len(shapes) > 1:
-            lo.fail("shape-mismatch", "the elements of an array have one shape", node)
+            one, other = sorted(shapes, key=len)[:2]
+            lo.fail(
+                "shape-mismatch",
+                "the elements of an array have one shape",
+                node,
+                help=f"here are elements of shape {list(one)} and of shape {list(other)}" if one else f"here numbers stand beside arrays of shape {list(other)}",
+            )
+        shape = (len(items), *next(iter(shapes)))
+        check_static(lo, shape, node)
         if all(isinstance(item, Literal) for item in items):
             kind = max((item.kind for item in items), key=lambda k: KIND_ORDER[k])
             values = [item.value for item in items]
@@ -253,10 +279,12 @@ def apply(
         if verdict is not None:
             return verdict
     things = [lo.array(t, n) if isinstance(t, ListThing) else t for t, n in zip(things, nodes, strict=True)]
+    if any(isinstance(t, Record) for t in things):
+        return apply(lo, name, things, nodes, at, whole, scope)
     made = fold(lo, name, things, at)
     if made is not None and not (isinstance(made, Known) and made.dtype.floating):
         return made
-    operands = [lo.operand(t, n) for t, n in zip(things, nodes, strict=True)]
+    operands = [lo.operand(t, n, f"`{name}` takes tensors") for t, n in zip(things, nodes, strict=True)]
     value = lo.emit(name, operands, at, whole, list(zip(nodes, things, strict=True)), scope)
     if isinstance(made, Known) and isinstance(value, Value) and made.dtype is value.dtype and made.shape == value.shape:
         return Known(made.value, made.dtype, None, value)

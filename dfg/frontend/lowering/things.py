@@ -67,6 +67,8 @@ class TupleThing:
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
     fields: dict[str, Thing]
+    count: int = 0
+    """The number of its leaves, where it was counted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

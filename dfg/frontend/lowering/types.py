@@ -13,7 +13,7 @@ from dfg.frontend.lowering.engine import Gen, Lowering
 from dfg.frontend.lowering.scopes import Scope
 from dfg.frontend.lowering.statics import static_int
 from dfg.frontend.lowering.things import Known, ListThing, Record, Thing, TupleThing, describe, is_tensor, known
-from dfg.ir import InferError, Value
+from dfg.ir import MAX_AXES, InferError, Value
 from dfg.ops.surface import Literal
 from dfg.types import DTYPES, KIND_ORDER, DType, TensorType, promote
 
@@ -57,6 +57,8 @@ def tensor_type(lo: Lowering, node: s.TypeExpr, scope: Scope) -> Gen:
         lo.fail("wrong-type", "a tuple is no type of a name", node)
     dtype = dtype_named(lo, node.dtype)
     shape: list[DimLike] = []
+    if len(node.dims) > MAX_AXES:
+        lo.fail("rank-mismatch", f"a tensor has at most {MAX_AXES} axes, and this type has {len(node.dims)}", node)
     for d in node.dims:
         thing = yield d, scope
         shape.append(size(lo, thing, d, scope))

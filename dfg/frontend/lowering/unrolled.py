@@ -12,7 +12,8 @@ from dfg.diagnostics import Fix, Label
 from dfg.frontend import syntax as s
 from dfg.frontend.lowering.blocks import run_block
 from dfg.frontend.lowering.control import Start, read_carries, results, stretches
-from dfg.frontend.lowering.engine import MAX_CALLS, Gen, Lowering, evaluates
+from dfg.frontend.lowering.engine import Gen, Lowering, evaluates
+from dfg.frontend.lowering.limits import MAX_CALLS
 from dfg.frontend.lowering.scopes import Scope
 from dfg.frontend.lowering.statics import join_array, plain_static
 from dfg.frontend.lowering.things import ListThing, Record, Thing, describe, is_tensor, leaves, structure
@@ -46,7 +47,7 @@ def bounds(lo: Lowering, node: s.Range, scope: Scope) -> Gen:
         ends.append(plain)
     lo.calls += max(0, ends[1] - ends[0])
     if lo.calls > MAX_CALLS:
-        lo.fail("too-large", f"the program expands to more than {MAX_CALLS:,} steps and calls", node, help="a `scan` holds its body once")
+        lo.too_many_calls(node)
     return range(ends[0], ends[1])
 
 

@@ -121,7 +121,8 @@ def stop_gradient(cx: Surface, x: Arg) -> Value:
 def astype(cx: Surface, x: Arg, dtype: DTypeArg) -> Value:
     """Conversion to a dtype, elementwise; a literal is rounded once."""
     d = dtype_of(dtype, "astype")
-    assert d is not None
+    if d is None:
+        raise InferError("bad-argument", "`astype` needs a dtype such as `f64` as `dtype`", [("dtype", "this one")])
     if isinstance(x, Literal) and (d.floating or x.kind != "float"):
         return cx.literal(x, d)
     return emit_cast(cx.value(x), d)

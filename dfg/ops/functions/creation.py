@@ -101,11 +101,12 @@ def arange(cx: Surface, start: Static, stop: Static = None, step: Static = 1, dt
     return counts
 
 
-def _static_number(x: Any, name: str, argument: str) -> float:
+def _offset(x: Any, name: str) -> int:
+    """The number of a diagonal: 0 is the main one."""
     k = plain(x)
-    if isinstance(k, bool) or not isinstance(k, int | float):
-        raise InferError("bad-argument", f"`{name}` takes a number known while compiling as `{argument}`", [(argument, "this one")])
-    return float(k)
+    if isinstance(k, bool) or not isinstance(k, int):
+        raise InferError("bad-argument", f"`{name}` takes a whole number as `k`, the diagonal", [("k", "this one")])
+    return k
 
 
 @function("eye")
@@ -113,7 +114,7 @@ def eye(cx: Surface, n_rows: Size, n_cols: Size = None, k: Static = 0, dtype: DT
     """A matrix with 1 on its k-th diagonal and 0 elsewhere."""
     rows = size_of(n_rows, "eye", "n_rows")
     columns = rows if plain(n_cols) is None else size_of(n_cols, "eye", "n_cols")
-    offset = int(_static_number(k, "eye", "k"))
+    offset = _offset(k, "eye")
     g = cx.graph
     i = broadcast_along(g.emit(OPS["iota"], (), (rows, I64)), (rows, columns), (0,))
     j = broadcast_along(g.emit(OPS["iota"], (), (columns, I64)), (rows, columns), (1,))
@@ -176,4 +177,4 @@ def tri(cx: Surface, n_rows: Size, n_cols: Size = None, k: Static = 0, dtype: DT
     g = cx.graph
     i = broadcast_along(g.emit(OPS["iota"], (), (rows, I64)), (rows, columns), (0,))
     j = broadcast_along(g.emit(OPS["iota"], (), (columns, I64)), (rows, columns), (1,))
-    return emit_cast(i + int(_static_number(k, "tri", "k")) >= j, dtype_of(dtype, "tri") or cx.default_float)
+    return emit_cast(i + _offset(k, "tri") >= j, dtype_of(dtype, "tri") or cx.default_float)

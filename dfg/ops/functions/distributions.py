@@ -15,6 +15,7 @@ from dfg.dims import DimLike
 from dfg.ir import InferError, Value
 from dfg.ops.base import OPS
 from dfg.ops.elementwise import emit_cast
+from dfg.ops.functions.common import dim_value
 from dfg.ops.functions.draws import seed_value
 from dfg.ops.functions.expr import Expr
 from dfg.ops.surface import Arg, Args, Literal, Size, Static, Surface, call, function, plain, shape_of, size_of
@@ -25,7 +26,8 @@ from dfg.types import F64, I64
 def substream(cx: Surface, seed: Args, n: Size) -> Value:
     """A seed of a stream of its own, for `seed=`: that of `seed`, an integer or a list of them, continued by the number `n`."""
     items = list(seed) if isinstance(seed, list | tuple) else [seed]
-    number = Literal("int", n) if isinstance(n, int) and not isinstance(n, bool) else n
+    size = size_of(n, "substream", "n")
+    number = Literal("int", size) if isinstance(size, int) else size
     return seed_value(cx, [*items, number], "substream")
 
 
@@ -87,6 +89,10 @@ def choice(cx: Surface, a: Arg, shape: Static = (), replace: Static = True, p: S
     """Draws from the elements of a vector, or from the whole numbers below an integer, with probabilities `p` (equal by default), with or without replacement.
     Without replacement the smallest of exponential numbers over the probabilities are chosen (Efraimidis and Spirakis 2006)."""
     size = plain(a) if not isinstance(a, Value) else None
+    if p is not None and not isinstance(p, Value | Literal):
+        if not isinstance(p, list | tuple) or not p or not all(isinstance(plain(q), int | float) for q in p):
+            raise InferError("bad-argument", "`choice` takes a list of numbers as `p`", [("p", "this one")])
+        p = Literal.of([plain(q) for q in p])
     sizes = shape_of(plain(shape), "choice")
     count: DimLike
     if isinstance(a, Value):
@@ -109,7 +115,7 @@ def choice(cx: Surface, a: Arg, shape: Static = (), replace: Static = True, p: S
             top = call(cx, "take", [sums, Literal("int", -1)])
             u = call(cx, "multiply", [_uniform(cx, seed, sizes, "choice"), top])
             places = cx.value(call(cx, "searchsorted", [sums, u], {"side": "right"}))
-            last = call(cx, "subtract", [Expr(cx, count).v, Literal("int", 1)])
+            last = call(cx, "subtract", [dim_value(cx, count), Literal("int", 1)])
             places = cx.value(call(cx, "minimum", [places, last]))
     else:
         cx.graph.need(count, total, "`choice` without replacement draws no more than there are", "out-of-bounds", [("shape", "this many")])

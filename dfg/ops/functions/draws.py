@@ -39,12 +39,14 @@ def seed_value(cx: Surface, seed: Any, name: str) -> Value:
             f"`{name}` needs the argument `seed`",
             help="equal seeds give equal numbers: `seed=1`, or `seed=[step, 2]` of a state",
         )
+    if not items:
+        raise InferError("bad-argument", f"`{name}` takes a seed of one number or more, not an empty list", [("seed", "this one")])
     parts = []
     for item in items:
         v = item if isinstance(item, Value) else dim_value(cx, item) if not isinstance(item, Literal) else cx.value(item)
         if v.dtype.kind == "float":
             raise InferError(
-                "wrong-dtype", f"a seed is an integer, not {v.dtype}", [("seed", f"this is {v.type}")], help="`i64(…)` converts"
+                "wrong-dtype", f"`{name}` takes an integer as `seed`, not {v.dtype}", [("seed", f"this is {v.type}")], help="`i64(…)` converts"
             )
         v = emit_cast(v, I64)
         parts.append(emit_reshape(v, (count_of(v, range(v.rank)),)))

@@ -63,6 +63,10 @@ _declare_rounding("ceil", np.ceil)
 _declare_rounding("trunc", np.trunc)
 
 
+MOST_DECIMALS = 300
+"""Ten to a higher power is no floating-point number."""
+
+
 @function("round", elementwise=True)
 def round_(cx: Surface, x: Arg, decimals: Static = 0) -> Value:
     """The nearest number with so many decimals, elementwise; halves go to the even one."""
@@ -70,6 +74,8 @@ def round_(cx: Surface, x: Arg, decimals: Static = 0) -> Value:
     places = plain(decimals)
     if isinstance(places, bool) or not isinstance(places, int):
         raise InferError("bad-argument", "`round` takes a whole number as `decimals`", [("decimals", "this one")])
+    if abs(places) > MOST_DECIMALS:
+        raise InferError("bad-argument", f"`round` takes `decimals` from -{MOST_DECIMALS} to {MOST_DECIMALS}, not {places}", [("decimals", "this one")])
     if not v.dtype.floating:
         if places >= 0:
             return v
@@ -90,6 +96,10 @@ def sinc(cx: Surface, x: Arg, order: Static = 0) -> Value:
     return OPS["sinc"](e.v, order=whole_order(order, "sinc", "order"))
 
 
+MOST_ORDER = 1000
+"""An order is a number of terms, or of steps of a recurrence, that are written out."""
+
+
 def whole_order(n: Any, name: str, argument: str, least: int = 0) -> int:
     """A static whole number that is not below `least`."""
     k = plain(n)
@@ -97,6 +107,8 @@ def whole_order(n: Any, name: str, argument: str, least: int = 0) -> int:
         k = int(k)
     if isinstance(k, bool) or not isinstance(k, int) or k < least:
         raise InferError("bad-argument", f"`{name}` takes a whole number from {least} as `{argument}`", [(argument, "this one")])
+    if k > MOST_ORDER:
+        raise InferError("bad-argument", f"`{name}` takes at most {MOST_ORDER:,} as `{argument}`, not {k}", [(argument, "this one")])
     return k
 
 

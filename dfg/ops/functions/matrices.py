@@ -203,9 +203,8 @@ def sliding_window_view(cx: Surface, x: Arg, window_shape: Static, axis: AxisLis
     """All windows of a size along an axis (or of sizes along axes), every `step` places; the windows' own axes come last. It copies what overlaps."""
     v = cx.value(x)
     sizes = shape_of(window_shape, "sliding_window_view", "window_shape")
-    axes = axis_numbers(axis, v.rank, "sliding_window_view") if plain(axis) is None or isinstance(plain(axis), int) else tuple(
-        axis_number(a, v.rank, "sliding_window_view") for a in plain(axis)
-    )
+    given = plain(axis)
+    axes = tuple(axis_number(a, v.rank, "sliding_window_view") for a in given) if isinstance(given, tuple) else axis_numbers(axis, v.rank, "sliding_window_view")
     if len(sizes) != len(axes):
         raise InferError("bad-argument", f"`sliding_window_view` takes {len(axes)} sizes", [("window_shape", "this one")])
     stride = whole(step, "sliding_window_view", "step")

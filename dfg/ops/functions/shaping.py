@@ -366,6 +366,10 @@ def tile(cx: Surface, x: Arg, reps: Static) -> Value:
     return emit_reshape(broadcast_along(v, tuple(wide), tuple(dims)), tuple(n * d for n, d in zip(times, v.shape, strict=True)))
 
 
+MOST_REPEATS = 50_000_000
+"""Where each of the repeated elements is taken from is a constant of the graph."""
+
+
 @function("repeat")
 def repeat(cx: Surface, x: Arg, repeats: Static, axis: Axis = None) -> Value:
     """Each element repeated along an axis, all by one number or each by its own; without an axis, of the flattened tensor."""
@@ -382,6 +386,8 @@ def repeat(cx: Surface, x: Arg, repeats: Static, axis: Axis = None) -> Value:
         times = [whole(n, "repeat", "repeats") for n in given]
         if min(times, default=0) < 0 or cx.graph.equal_sizes(len(times), v.shape[k]) is not True:
             raise InferError("bad-argument", f"`repeat` takes {v.shape[k]} numbers that are not negative", [("repeats", "this one")])
+        if sum(times) > MOST_REPEATS:
+            raise InferError("too-large", f"`repeat` with a number for each element makes at most {MOST_REPEATS:,} places, not {sum(times)}", [("repeats", "this one")])
         return take_axis(v, make_constant(cx.graph, np.repeat(np.arange(len(times)), times), I64), k)
     n = size_of(given, "repeat", "repeats")
     cx.graph.need(n, 0, "`repeat` repeats", "bad-argument", [("repeats", "this one")])
