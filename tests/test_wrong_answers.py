@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import threading
-import tracemalloc
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from memory import holds_its_declaration, resident
 from numpy.lib.stride_tricks import as_strided
 
 import dfg
@@ -253,80 +252,24 @@ def test_a_call_allocates_its_outputs_and_declared_workspace(name: str) -> None:
     rng = np.random.default_rng(0)
     given = {"x": rng.random(N), "a": rng.random((SIDE, SIDE)), "i": rng.integers(0, SIDE, N)}
     given = {k: v for k, v in given.items() if k in fn.inputs}
-    for _ in range(2):
-        fn(**given)
-    cost = fn.cost(n=N, s=SIDE)
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        out = fn(**given)
-        taken = tracemalloc.get_traced_memory()[1] - before
-    finally:
-        tracemalloc.stop()
-    assert cost.outputs == sum(a.nbytes for a in out.values())
-    assert cost.outputs <= taken <= cost.outputs + cost.workspace + 3 * 65536
+    holds_its_declaration(fn, given, loose=True, n=N, s=SIDE)
 
 
 LAPACK = (
     "solve", "qr", "cholesky", "inv", "det", "slogdet", "cofactor", "cofactor_slope",
     "eigh", "eigvalsh", "svd", "svdvals", "pinv", "expm",
 )
-MEASURE = """
-import sys
-import numpy as np
-from dfg.dims import evaluate
-from dfg.ir import Graph
-from dfg.ops.base import OPS
-from dfg.types import DTYPES, TensorType
-
-def resident(key):
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(key))
-
-def given(shape):
-    a = np.random.default_rng(0).random(shape)
-    if shape[-1] == shape[-2]:
-        a = a @ a.swapaxes(-1, -2) / shape[-1] + np.eye(shape[-1])
-    return [a.astype(dtype.np), np.ones(shape, dtype.np)][: op.arity]
-
-dtype, shape, *names = DTYPES[sys.argv[1]], tuple(map(int, sys.argv[2].split())), *sys.argv[3:]
-for name in names:
-    op = OPS[name]
-    attrs = {a.name: {"strict": True, "rtol": None}[a.name] for a in op.attrs}
-    op.evaluate(np, *given([n - 100 if n > 200 else n for n in shape]), **attrs)  # BLAS and LAPACK keep buffers of their own from their first call on
-    g = Graph()
-    value = op(*[g.emit(OPS["input"], (), (name, TensorType(dtype, shape))) for name in "ab"[: op.arity]], **attrs)
-    big = given(shape)
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")
-    before = resident("VmRSS")
-    out = op.evaluate(np, *big, **attrs)
-    print(name, resident("VmHWM") - before, evaluate(op.workspace(value), {}))
-    del out, big
-"""
-
-
-def fresh(script: str, *arguments: str) -> str:
-    """The output of a script in a process of its own, which gives memory back to the system as soon as it is free."""
-    env = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", script, *arguments], env=env, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the peak of the resident memory is Linux's to tell")
 @pytest.mark.parametrize("dtype", ["f64", "f32"])
 @pytest.mark.parametrize("shape", ["900 900", "20 200 200", "40000 20", "20 40000"])
 def test_the_workspace_of_lapack_is_declared(shape: str, dtype: str) -> None:
     """tracemalloc does not see LAPACK's copies (cholesky takes two arrays), so resident memory decides. What is declared holds NumPy's result too."""
     names = [name for name in LAPACK if name in OPS] if shape.split()[-1] == shape.split()[-2] else ["qr"]
-    lines = [line.split() for line in fresh(MEASURE, dtype, shape, *names).splitlines()]
-    assert [line[0] for line in lines] == names
     array = 8 * int(np.prod([int(n) for n in shape.split()]))
     wrong = {
-        name: f"{int(measured) / array:.2f} arrays, declared {int(declared) / array:.2f}"
-        for name, measured, declared in lines
-        if abs(int(measured) - int(declared)) > 1_200_000 + int(measured) / 20
+        name: f"{measured / array:.2f} arrays, declared {declared / array:.2f}"
+        for name, measured, declared in resident(dtype, shape, names)
+        if abs(measured - declared) > 1_200_000 + measured / 20
     }
     assert not wrong
 

@@ -219,7 +219,7 @@ class Executable:
             if v.op.name == "input":
                 env[v.index] = given[v.attrs[0]]
             elif v.op.name in ("param", "state"):
-                env[v.index] = run.kept_array(v.attrs[0])
+                env[v.index] = run.kept_array(v.attrs[0], sizes)
             elif v.op.calculus or any(o.index in opaque for o in v.operands):
                 opaque.add(v.index)
                 continue

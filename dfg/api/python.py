@@ -36,7 +36,7 @@ def program(outputs: Any, updates: Mapping[Any, Any] | Sequence[tuple[Any, Any]]
 def is_buildable(given: Any) -> bool:
     """Is it a tensor of the builder, a traced function, or names with such tensors?"""
     if isinstance(given, Mapping):
-        return any(isinstance(value, Tensor) for value in given.values())
+        return any(isinstance(value, Tensor) or (isinstance(value, Mapping) and is_buildable(value)) for value in given.values())
     if isinstance(given, list | tuple):
         return any(isinstance(value, Tensor) for value in given)
     return isinstance(given, Tensor | Function | Trace)

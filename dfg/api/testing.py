@@ -10,6 +10,7 @@ A test runs on every available backend. Checks before the first `run` see a run 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ STEP = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """What became of one test on one backend: `problems` is empty if it passed."""
+    """What became of one test on one backend: `problems` is empty if it passed, `warnings` are what its runs warn of."""
 
     __test__ = False
 
@@ -42,6 +43,7 @@ class TestResult:
     backend: str
     problems: tuple[Diagnostic, ...]
     seconds: float
+    warnings: tuple[Diagnostic, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -85,15 +87,18 @@ def _run(tree: Any, node: Test, files: Files, source: Source, backend: str) -> T
     start = time.perf_counter()
     sink = Sink()
     problems: list[Diagnostic] = []
+    told: list[Diagnostic] = []
     try:
         made = lower_test(tree, node, sink, files)
         sink.raise_errors()
-        problems = _check(made, backend, source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # they are in the result, with their place
+            problems = _check(made, backend, source, told)
     except UserError as wrong:
         problems = [d for d in wrong.diagnostics if d.severity == "error"]
     if node.error:
         problems = _expected(problems, node)
-    return TestResult(source.name, node.title.value, backend, tuple(problems), time.perf_counter() - start)
+    return TestResult(source.name, node.title.value, backend, tuple(problems), time.perf_counter() - start, tuple(dict.fromkeys(told)))
 
 
 def _expected(found: Sequence[Diagnostic], node: Test) -> list[Diagnostic]:
@@ -105,7 +110,7 @@ def _expected(found: Sequence[Diagnostic], node: Test) -> list[Diagnostic]:
     return [error("test-failed", f"an error with {wanted!r} was expected, and another came: {found[0]}", node.title.span, help="a title is a code or a part of the message")]
 
 
-def _check(made: LoweredTest, backend: str, source: Source) -> list[Diagnostic]:
+def _check(made: LoweredTest, backend: str, source: Source, told: list[Diagnostic]) -> list[Diagnostic]:
     lowered = made.lowered
     program = of_lowered(lowered, source, None, None, Sink())
     fn = compile(program, backend, update=True)
@@ -129,6 +134,7 @@ def _check(made: LoweredTest, backend: str, source: Source) -> list[Diagnostic]:
         for g in made.gradchecks:
             if g.after == stage:
                 problems += _gradcheck(program, still, made.fed, g.loss, g.targets, g.span)
+    told += [*fn.runtime.warnings, *still.runtime.warnings]
     return problems
 
 

@@ -9,9 +9,11 @@ needed inequalities. A dtype is converted only where no value can change.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
@@ -22,6 +24,8 @@ from dfg.plan import Field, Plan
 from dfg.source import Span
 from dfg.types import DType, TensorType, from_numpy, lossless
 
+PACKAGE: Final = Path(__file__).parents[1]
+
 
 @dataclass(frozen=True, slots=True)
 class Given:
@@ -29,6 +33,15 @@ class Given:
 
     size: int
     who: str
+
+
+def callers_level() -> int:
+    """For `warnings.warn` in the caller: the level of the first frame that is neither ours nor generated, so that a warning stands at the user's line."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((str(PACKAGE), "<dfg ")):
+        frame = frame.f_back
+        level += 1
+    return level
 
 
 def shape_text(shape: Sequence[Any]) -> str:

@@ -27,7 +27,7 @@ from typing import Any, Final
 import numpy as np
 
 from dfg.backends.arena import Arena, Code, Shapes, concrete, drain, materialise, oversized
-from dfg.backends.base import Given, SizeBinder, as_declared, check_bound, check_names, overlap, shape_text
+from dfg.backends.base import Given, SizeBinder, as_declared, callers_level, check_bound, check_names, overlap, shape_text
 from dfg.diagnostics import Diagnostic, InternalError, UserError, error, warning
 from dfg.dims import Dim, names
 from dfg.ir import Value
@@ -448,13 +448,13 @@ class NumpyRuntime:
                     if str(d) == n:
                         self._fixed.setdefault(n, Given(size, f"axis {axis} of `{name}`"))
 
-    def kept_array(self, name: str) -> np.ndarray:
-        """The array of a parameter or state; its first value is made now where no size of a run is needed."""
+    def kept_array(self, name: str, sizes: Mapping[str, int] | None = None) -> np.ndarray:
+        """The array of a parameter or state; its first value is made now, of the given sizes where it depends on those of a run."""
         with self._lock:
             if name in self._strided:
                 return self._strided[name]
             if name not in self._kept:
-                self._make_kept({}, [name])
+                self._make_kept(sizes or {}, [name])
             return self._kept[name]
 
     def set_kept(self, name: str, value: Any) -> None:
@@ -547,7 +547,7 @@ class NumpyRuntime:
         said = warning("while-limit", f"this `while` stopped after {steps} steps, the most that it may take", loop.graph.spans.get(loop.index))
         if said not in self.warnings:
             self.warnings.append(said)
-            warnings.warn(str(said), RuntimeWarning, stacklevel=2)
+            warnings.warn(str(said), RuntimeWarning, stacklevel=callers_level())
 
     def cost(self, **sizes: int) -> Cost:
         """Operations, bytes and memory at given sizes."""

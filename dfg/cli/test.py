@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     passed = failed = 0
     for path in dfg_files(args.paths):
         found: list[Diagnostic] = []
+        told: list[Diagnostic] = []
         count = good = 0
         try:
             source = read_stdin() if path == "-" else read_file(path)
@@ -45,8 +46,9 @@ def run(args: argparse.Namespace) -> int:
                 count += 1
                 good += result.ok
                 found += result.problems
+                told += [w for w in result.warnings if w not in told]
                 rows.append({"file": path, "title": result.title, "backend": result.backend, "ok": result.ok, "seconds": round(result.seconds, 6),
-                             "diagnostics": as_json(result.problems)})
+                             "diagnostics": as_json((*result.problems, *result.warnings))})
                 if not result.ok and not args.json:
                     sys.stdout.write(f"{path}: FAILED {result.title!r} ({result.backend})\n")
         except UserError as problem:
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         wrong += found
         if not args.json:
             sys.stdout.flush()
-            tell(found, concise=args.concise)
+            tell([*found, *told], concise=args.concise)
             if count:
                 sys.stdout.write(f"{path}: {good} of {count} passed\n")
     if args.json:

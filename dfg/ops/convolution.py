@@ -154,6 +154,10 @@ def _dense(
         return
     reach = [(t - 1) * s + (k - 1) * d + 1 for t, s, k, d in zip(sizes, strides, kernel, dilation, strict=True)]
     padded = _padded(x, len(a), before, reach, spread)
+    if x.ndim == w.ndim == n == 1 and strides[0] == dilation[0] == 1:
+        # Two signals: NumPy slides one over the other without copies of windows.
+        out[...] = np.correlate(np.ascontiguousarray(padded), np.ascontiguousarray(w))
+        return
     steps = padded.strides[len(a) :]
     windows = np.lib.stride_tricks.as_strided(
         padded,

@@ -297,7 +297,11 @@ def _svd_vjp(cx: RuleContext, cts: Any, y: Value) -> Sequence[Value | None]:
     shape = (*s.shape[:-1], k, k)
     lead = tuple(range(s.rank - 1))
     rows, columns = broadcast_along(s, shape, (*lead, s.rank - 1)), broadcast_along(s, shape, (*lead, s.rank))
-    if cs is not None:
+    f = program(cs, s) if cs is not None else None
+    if f is not None:
+        # Smooth also where singular values are equal.
+        made.append(OPS["singular"](y.operands[0], f=f))
+    elif cs is not None:
         sums.append(identity(rows) * broadcast_along(cs, shape, (*lead, s.rank)))
     inverse = safe_reciprocal(s)
     turns: list[Value] = []
@@ -320,13 +324,15 @@ def _svd_vjp(cx: RuleContext, cts: Any, y: Value) -> Sequence[Value | None]:
         a = turns[0]
         both, odd = (a + turns[1], a - turns[1]) if len(turns) > 1 else (a, a if cu is not None else -a)
         sums.append((both * apart_reciprocal(columns - rows, s) + odd * apart_reciprocal(columns + rows, s)) * 0.5)
-    if not sums:
+    if sums:
+        total = sums[0]
+        for e in sums[1:]:
+            total = total + e
+        made.insert(0, matmul_last(matmul_last(u, total), vh))
+    if not made:
         return [None]
-    total = sums[0]
-    for e in sums[1:]:
-        total = total + e
-    result = matmul_last(matmul_last(u, total), vh)
-    for e in made:
+    result = made[0]
+    for e in made[1:]:
         result = result + e
     return [result]
 
@@ -375,6 +381,9 @@ def _svdvals_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...
 
 
 def _svdvals_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
+    f = program(ct, y)
+    if f is not None:
+        return [OPS["singular"](y.operands[0], f=f)]
     u, _, vh = project(svd(y.operands[0]))
     return [matmul_last(u * columns_along(ct, u), vh)]
 
@@ -482,13 +491,15 @@ def _tolerance(rtol: Any, name: str) -> float | None:
 
 @function("pinv")
 def pinv_(cx: Surface, x: Arg, rtol: Static = None) -> Value:
-    """The Moore-Penrose inverse of matrices. Singular values up to `rtol` times the largest count as 0; by default the larger size times the rounding unit."""
+    """The Moore-Penrose inverse of matrices. Singular values up to `rtol` times the largest count as 0; by default the larger size times the rounding unit (as
+    `np.linalg.matrix_rank` and `lstsq` have it). Of a matrix that has not full rank the gradient is that among matrices of its rank: the inverse jumps to all others."""
     return pinv(matrices(cx, x, "pinv"), rtol=_tolerance(rtol, "pinv"))
 
 
 @function("lstsq")
 def lstsq(cx: Surface, a: Arg, b: Arg, rtol: Static = None) -> Value:
-    """The `x` of least norm of those for which `a @ x` is nearest to `b` (a vector, or matrices whose columns are solved for)."""
+    """The `x` of least norm of those for which `a @ x` is nearest to `b` (a vector, or matrices whose columns are solved for): `pinv(a) @ b`, with `rtol` as there
+    (NumPy's `rcond`). By `b` the gradient always holds; by an `a` that has not full rank it is that among matrices of its rank."""
     p, q, vector = systems(cx, a, b, "lstsq")
     if (proved := cx.graph.equal_sizes(p.shape[-2], q.shape[-2])) is not True:
         raise InferError(

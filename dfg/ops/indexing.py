@@ -270,19 +270,10 @@ def _gather_axis(v: Value, rows: Value, axis: int) -> Value:
     return emit_permute(taken, [*range(1, axis + 1), 0, *range(axis + 1, v.rank)])
 
 
-def _arranged(v: Value, plan: _Plan) -> Value:
-    """After a gather (index axes first, then kept axes): the axes where NumPy puts them, and new axes."""
-    kept = [a for a in plan.layout if isinstance(a, int)]
-    if "array" not in plan.layout:
-        shape: list[DimLike] = []
-        sizes = iter(v.shape)
-        for a in plan.layout:
-            shape.append(1 if a is None else next(sizes))
-        return emit_reshape(v, tuple(shape))
-    lead = v.rank - len(kept)
-    order: list[int | None] = []
-    if not plan.together:
-        order += range(lead)
+def _order(plan: _Plan, lead: int) -> list[int | None]:
+    """For each axis of what an index with arrays gives, its place where the `lead` axes of the arrays come first and the kept ones follow; None for a new axis.
+    The arrays' axes stand where the first of them does if all stand together, else in front."""
+    order: list[int | None] = [] if plan.together else list(range(lead))
     placed = not plan.together
     position = lead
     for a in plan.layout:
@@ -295,6 +286,19 @@ def _arranged(v: Value, plan: _Plan) -> Value:
         else:
             order.append(position)
             position += 1
+    return order
+
+
+def _arranged(v: Value, plan: _Plan) -> Value:
+    """After a gather (index axes first, then kept axes): the axes where NumPy puts them, and new axes."""
+    kept = [a for a in plan.layout if isinstance(a, int)]
+    if "array" not in plan.layout:
+        shape: list[DimLike] = []
+        sizes = iter(v.shape)
+        for a in plan.layout:
+            shape.append(1 if a is None else next(sizes))
+        return emit_reshape(v, tuple(shape))
+    order = _order(plan, v.rank - len(kept))
     v = emit_permute(v, [k for k in order if k is not None])
     sizes = iter(v.shape)
     return emit_reshape(v, tuple(1 if k is None else next(sizes) for k in order))
@@ -451,19 +455,7 @@ def _shaped_like_result(
     cx: Surface, new: Value, plan: _Plan, target: tuple[DimLike, ...], lead: int, last: int
 ) -> Value:
     """The new elements, which look like the result of the index, with the index axes first as `scatter` takes them."""
-    order: list[int | None] = [] if plan.together else list(range(lead))
-    placed = not plan.together
-    position = lead
-    for a in plan.layout:
-        if a == "array":
-            if not placed:
-                order += range(lead)
-                placed = True
-        elif a is None:
-            order.append(None)
-        else:
-            order.append(position)
-            position += 1
+    order = _order(plan, lead)
     visible = tuple(1 if k is None else target[k] for k in order)
     new = _stretched(cx, new, visible, last)
     real = [k for k in order if k is not None]

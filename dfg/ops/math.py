@@ -381,7 +381,7 @@ sinc: Op = elementwise(
     samples=[(uniform(-2, 2),), (at(0.0, 1e-6),)],
     formula="sin(pi x) / (pi x)",
     cost=20,
-    temporaries=48,
+    temporaries=72,
 )
 
 cbrt = _curve("cbrt", "cbrt", "Cube root, elementwise.", "x ** (1 / 3)", 0.3, 3, lambda ct, y, x: ct / (3 * (y * y)))

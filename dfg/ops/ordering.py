@@ -18,10 +18,10 @@ import numpy as np
 
 from dfg.dims import DimLike, suggest_fact
 from dfg.ir import Graph, InferError, Value
-from dfg.ops.base import OPAQUE, OPS, Attr, Axes, Case, NoGradient, Op, Reject, RuleContext, check_dtype, define, tensor
+from dfg.ops.base import OPAQUE, OPS, Attr, Axes, Case, NoGradient, Op, Reject, RuleContext, check_dtype, define, full_like, tensor
 from dfg.ops.elementwise import emit_cast
 from dfg.ops.indexed import gather
-from dfg.ops.movement import check_axes, emit_permute, emit_reshape, inverse
+from dfg.ops.movement import broadcast_along, check_axes, emit_permute, emit_reshape, inverse
 from dfg.ops.surface import Arg, Axis, Flag, OptionalArg, Size, Static, Surface, Word, axis_number, function, plain, size_of
 from dfg.types import ANY, I64, TensorType, Type
 
@@ -99,10 +99,20 @@ def _sort_into(out: str, x: str, *, axis: int, descending: bool) -> list[str]:
     return [f"np.copyto({out}, {x})", f"np.flip({out}, {axis}).sort({axis})" if descending else f"{out}.sort({axis})"]
 
 
+def _inverse_places(places: Value, axis: int) -> Value:
+    """The inverse of permutations along an axis, each written down in one go rather than sorted for."""
+    order = [*[k for k in range(places.rank) if k != axis], axis]
+    turned = emit_permute(places, order)
+    last = places.rank - 1
+    counts = broadcast_along(places.graph.emit(OPS["iota"], (), (places.shape[axis], I64)), turned.shape, (last,))
+    made = OPS["scatter"](full_like(turned, 0), counts, turned, axes=(last,), batch=last, mode="set")
+    return emit_permute(made, inverse(order))
+
+
 def _sort_vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
     axis, descending = y.attrs
     places = argsort(y.operands[0], axis=axis, descending=descending)
-    return [take_along(ct, argsort(places, axis=axis, descending=False), axis)]
+    return [take_along(ct, _inverse_places(places, axis), axis)]
 
 
 def _comparisons(v: Value) -> DimLike:

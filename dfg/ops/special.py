@@ -237,7 +237,7 @@ def _incomplete(name: str, doc: str, upper: bool, formula: str) -> Op:
         samples=[(uniform(0.5, 3), uniform(0.3, 1)), (uniform(0.5, 2), uniform(3, 6)), (uniform(12, 15), uniform(9, 18))],
         formula=formula,
         cost=400,
-        temporaries=200,
+        temporaries=240,
     )
 
 

@@ -53,14 +53,10 @@ def _spectral(xp: Any, x: Any, *directions: Any, f: str) -> Any:
 # --- the op ------------------------------------------------------------------------------------------------------------------------------------
 
 
-def _infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
-    t = tensor(operands[0])
-    square("spectral", t, cx)
-    for k, e in enumerate(operands[1:], 1):
-        if tensor(e) != t:
-            raise InferError("shape-mismatch", f"a direction has the type of the matrix, {t}, not {e.type}", [(k, f"this is {e.type}")])
+def well_formed(f: str) -> None:
+    """Refuse what is no function in postfix notation."""
     depth = 0
-    for word in str(attrs[0]).split():
+    for word in f.split():
         depth += 1
         if word in BINARY or word == "power":
             depth -= 2
@@ -74,7 +70,16 @@ def _infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Ty
         if depth < 1:
             break
     if depth != 1:
-        raise InferError("bad-argument", f"`{attrs[0]}` is no function in postfix notation, such as `w log`", [("f", "this one")])
+        raise InferError("bad-argument", f"`{f}` is no function in postfix notation, such as `w log`", [("f", "this one")])
+
+
+def _infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
+    t = tensor(operands[0])
+    square("spectral", t, cx)
+    for k, e in enumerate(operands[1:], 1):
+        if tensor(e) != t:
+            raise InferError("shape-mismatch", f"a direction has the type of the matrix, {t}, not {e.type}", [(k, f"this is {e.type}")])
+    well_formed(str(attrs[0]))
     return t
 
 
@@ -109,10 +114,12 @@ def _workspace(v: Value) -> DimLike:
     """Eigenvectors and what LAPACK takes; the directions turned; and the divided differences with their Taylor series."""
     x = v.operands[0].type
     k = len(v.operands) - 1
+    if not k:
+        return x.size * WIDE * 3 + one(x) * 3
     table = x.size * WIDE
     for _ in range(k - 1):
         table = table * x.shape[-1]
-    return x.size * WIDE * (8 + 2 * k) + one(x) * 4 + (table * (3 * TERMS + 4 * k + 16) if k else 0)
+    return x.size * WIDE * (8 + 2 * k) + one(x) * 4 + table * (3 * TERMS + 4 * k + 16)
 
 
 def _positive(rng: np.random.Generator, s: tuple[int, ...]) -> Array:

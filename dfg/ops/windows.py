@@ -9,6 +9,7 @@ array([[0., 1.],
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from dfg.dims import DimLike
 from dfg.ir import Graph, InferError, Value
 from dfg.ops.base import OPAQUE, Attr, Axes, Case, Op, Reject, RuleContext, check_dtype, define, tensor
 from dfg.ops.convolutions import pads, per_axis, windows_of
-from dfg.ops.movement import emit_permute, emit_reshape
+from dfg.ops.movement import emit_reshape
 from dfg.ops.surface import Arg, Shape, Size, Static, Surface, function, shape_of
 from dfg.types import ANY, TensorType, Type
 
@@ -69,8 +70,14 @@ def _windows_infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...
 def _windows(xp: Any, x: Any, *, window: Any, sizes: Any, before: Any, strides: Any, dilation: Any) -> Any:
     lead = x.shape[: x.ndim - len(window)]
     made = xp.zeros((*lead, *sizes, *window), x.dtype)
+    every = [slice(None)] * len(lead)
+    if math.prod(sizes) < math.prod(window):
+        # Fewer windows than elements of one: the two change places, and so do their steps.
+        for place, there, here in _taps(sizes, window, x.shape[len(lead) :], before, dilation, strides):
+            made[(*every, *place, *there)] = x[(..., *here)]
+        return made
     for tap, there, here in _taps(window, sizes, x.shape[len(lead) :], before, strides, dilation):
-        made[(*[slice(None)] * len(lead), *there, *tap)] = x[(..., *here)]
+        made[(*every, *there, *tap)] = x[(..., *here)]
     return made
 
 
@@ -89,6 +96,8 @@ def _window_samples(rng: np.random.Generator) -> list[Case]:
         ((0, 4), (2,), (3,), (0,), (1,), (1,)),
         ((2, 0), (2,), (2,), (1,), (1,), (1,)),
         ((4,), (1,), (2,), (-1,), (2,), (1,)),
+        ((2, 7), (4,), (2,), (1,), (2,), (1,)),
+        ((1, 5, 6), (3, 4), (2, 2), (0, 1), (1, 2), (2, 1)),
     ]
     names = ("window", "sizes", "before", "strides", "dilation")
     result = [Case((rng.normal(size=r[0]),), tuple(zip(names, r[1:], strict=True))) for r in rows]
@@ -141,8 +150,10 @@ def _overlap_add(xp: Any, x: Any, *, sizes: Any, before: Any, strides: Any, dila
     n = len(sizes)
     lead = x.ndim - 2 * n
     made = xp.zeros((*x.shape[:lead], *sizes), x.dtype)
-    for tap, there, here in _taps(x.shape[lead + n :], x.shape[lead : lead + n], sizes, before, strides, dilation):
-        part = x[(*[slice(None)] * lead, *there, *tap)]
+    places, window = x.shape[lead : lead + n], x.shape[lead + n :]
+    few = math.prod(places) < math.prod(window)
+    for k, there, here in _taps(places, window, sizes, before, dilation, strides) if few else _taps(window, places, sizes, before, strides, dilation):
+        part = x[(*[slice(None)] * lead, *(k + there if few else there + k))]
         if x.dtype == bool:
             made[(..., *here)] |= part
         else:
@@ -219,8 +230,8 @@ def im2col(cx: Surface, x: Arg, kernel_size: Size, dilation: Size = 1, padding: 
     reach = [(a - 1) * e + 1 for a, e in zip(k, d, strict=True)]
     pad = pads(padding, 2, "im2col", reach)
     sizes = tuple(windows_of(cx, "im2col", w.shape[2 + i], pad[i], reach[i], s[i], 2 + i, w.type) for i in range(2))
-    made = windows(w, window=k, sizes=sizes, before=tuple(p for p, _ in pad), strides=s, dilation=d)
-    made = emit_permute(made, (0, 1, 4, 5, 2, 3))
+    # One window for each element of the kernel, over all places: the elements come in front of the places without a copy.
+    made = windows(w, window=sizes, sizes=k, before=tuple(p for p, _ in pad), strides=d, dilation=s)
     made = emit_reshape(made, (w.shape[0], w.shape[1] * (k[0] * k[1]), sizes[0] * sizes[1]))
     return emit_reshape(made, made.shape[1:]) if v.rank == 3 else made
 
@@ -241,7 +252,7 @@ def col2im(cx: Surface, x: Arg, output_size: Shape, kernel_size: Size, dilation:
     sizes = tuple(windows_of(cx, "col2im", out[i], pad[i], reach[i], s[i], i, w.type) for i in range(2))
     channels = w.shape[1] // (k[0] * k[1])
     split = emit_reshape(w, (w.shape[0], channels, *k, *sizes))
-    made = overlap_add(emit_permute(split, (0, 1, 4, 5, 2, 3)), sizes=out, before=tuple(p for p, _ in pad), strides=s, dilation=d)
+    made = overlap_add(split, sizes=out, before=tuple(p for p, _ in pad), strides=d, dilation=s)
     return emit_reshape(made, made.shape[1:]) if v.rank == 2 else made
 
 

@@ -300,16 +300,17 @@ def logistic(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> V
     return OPS["sigmoid"](x) if a is rest else None
 
 
-# --- functions of symmetric matrices ---------------------------------------------------------------------------------------------------------
+# --- functions of matrices ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Scaled:
-    """Eigenvectors as columns (or, turned, as rows), each times a function of the eigenvalues."""
+    """Eigenvectors or singular vectors as columns (or, turned, as rows), each times a function of the values; of what, and which of its parts."""
 
     source: Value
     factors: tuple[Value, ...]
     turned: bool
+    part: int
 
 
 def _scaled(v: Value) -> _Scaled | None:
@@ -318,7 +319,7 @@ def _scaled(v: Value) -> _Scaled | None:
     r = v.rank
     if r < 2:
         return None
-    while not (_is(v, "part") and _is(v.operands[0], "eigh")):
+    while not (_is(v, "part") and v.operands[0].op.name in ("eigh", "svd")):
         if _is(v, "permute") and v.attrs[0] == (*range(r - 2), r - 1, r - 2):
             turns += 1
             v = v.operands[0]
@@ -328,9 +329,12 @@ def _scaled(v: Value) -> _Scaled | None:
             return None
         found.append((step[0], step[2], turns))
         v = step[1]
-    if v.attrs[0] != 1 or any(last != ((turns - above) % 2 == 0) for _, last, above in found):
+    part = v.attrs[0]
+    # The right singular vectors are rows.
+    rows = part == 2
+    if (part not in (0, 2) if _is(v.operands[0], "svd") else part != 1) or any(last != (((turns - above) % 2 == 0) != rows) for _, last, above in found):
         return None
-    return _Scaled(v.operands[0], tuple(f for f, _, _ in found), turns % 2 == 1)
+    return _Scaled(v.operands[0], tuple(f for f, _, _ in found), (turns % 2 == 1) != rows, part)
 
 
 def _scaled_by_product(v: Value) -> tuple[Value, Value, bool] | None:
@@ -369,9 +373,9 @@ def _diagonal(v: Value) -> Value | None:
     return f if const_scalar(zeros) == 0 and i is j and _is(i, "iota") and f.rank == 1 else None
 
 
-@stable("contract", of=("eigh",))
+@stable("contract", of=("eigh", "svd"))
 def function_of_matrix(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
-    """v diag(f(w)) v^T with w, v = eigh(x) is a function of x, whose derivatives exist also where eigenvalues are equal."""
+    """v diag(f(w)) v^T with w, v = eigh(x) is a function of x, whose derivatives exist also where eigenvalues are equal; so is u diag(f(s)) vh with u, s, vh = svd(x)."""
     inputs, result = attrs[0].split("->")
     first, second = inputs.split(",")
     r = len(result)
@@ -386,9 +390,16 @@ def function_of_matrix(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, 
     if summed[0] != summed[1] or rows[0][:-1] != rows[1][:-1] or sorted(result) != sorted(rows[0] + rows[1][-1]) or result[:-2] != rows[0][:-1]:
         return None
     source = made[0].source
-    w = OPS["part"](source, index=0)
+    singular = _is(source, "svd")
+    if singular and made[0].part == made[1].part:
+        return None
+    w = OPS["part"](source, index=1 if singular else 0)
     texts = [program(f, w) for f in (*made[0].factors, *made[1].factors)]
     if any(t is None for t in texts):
         return None
     whole = " ".join([str(texts[0]), *[f"{t} multiply" for t in texts[1:]]])
-    return OPS["spectral"](source.operands[0], f=whole)
+    if not singular:
+        return OPS["spectral"](source.operands[0], f=whole)
+    value = OPS["singular"](source.operands[0], f=whole)
+    left = rows[0] if made[0].part == 0 else rows[1]
+    return value if result[-2] == left[-1] else OPS["permute"](value, perm=(*range(r - 2), r - 1, r - 2))

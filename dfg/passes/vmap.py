@@ -32,12 +32,38 @@ def vectorise(graph: Graph, roots: Sequence[Value], batched: dict[int, Value], s
             continue
         if not any(o.index in mapping or o.index in tuples for o in v.operands):
             continue
+        if v.op.calculus:
+            tuples[v.index] = _derivative(graph, v, batched, mapping, size)
+            if not isinstance(v.type, TupleType):
+                (mapping[v.index],) = tuples.pop(v.index)
+            continue
         made = batch_op(graph, v, [mapping.get(o.index) for o in v.operands], size)
         if len(made) == 1 and not isinstance(v.type, TupleType):
             mapping[v.index] = made[0]
         else:
             tuples[v.index] = made
     return [mapping[r.index] if r.index in mapping else lead(r, size) for r in roots]
+
+
+def _derivative(graph: Graph, v: Value, batched: dict[int, Value], mapping: dict[int, Value], size: DimLike) -> tuple[Value, ...]:
+    """A `vjp` or `jvp` that is not expanded yet, for every element of the batch at once.
+
+    A lane of the batched value depends on no other lane of its targets. So each target gets an identity of its own for the batch (one that is the same for all
+    elements is repeated: each element has a derivative by its own copy), the value is computed from these, and the derivative of the one by
+    the others is the derivative of every element.
+    """
+    vjp = v.op is OPS["vjp"]
+    first = 2 if vjp else 1
+    last = len(v.operands) if vjp else first + v.attrs[0]
+    targets = v.operands[first:last]
+    own: dict[int, Value] = {}
+    for t in sorted(set(targets), key=lambda t: t.index):  # a later target may be computed from an earlier one
+        own[t.index] = make_pin(vectorise(graph, [t], {**batched, **own}, size)[0])
+    (y,) = vectorise(graph, v.operands[:1], {**batched, **own}, size)
+    others = [mapping[o.index] if o.index in mapping else lead(o, size) for o in v.operands[1:first] + v.operands[last:]]
+    pins = [own[t.index] for t in targets]
+    made = graph.emit(v.op, (y, *others, *pins) if vjp else (y, *pins, *others), v.attrs)
+    return project(made) if isinstance(made.type, TupleType) else (made,)
 
 
 def lead(v: Value, size: DimLike) -> Value:

@@ -44,6 +44,7 @@ FAMILIES: Final[dict[str, str]] = {
     "distributions": "Random draws",
     "shapes": "Shapes and arrangement",
     "shaping": "Shapes and arrangement",
+    "editing": "Shapes and arrangement",
     "indexed": "Gather and scatter",
     "reductions": "Reductions and statistics",
     "statistics": "Reductions and statistics",
@@ -57,6 +58,7 @@ FAMILIES: Final[dict[str, str]] = {
     "decompositions": "Decompositions and determinants",
     "lu": "Decompositions and determinants",
     "spectral": "Decompositions and determinants",
+    "singular": "Decompositions and determinants",
     "signal": "Convolution and signals",
     "convolution": "Convolution and signals",
     "convolutions": "Convolution and signals",
@@ -368,7 +370,9 @@ class _Facts:
             )
         space = sum(evaluate_dim(v.op.workspace(v), known) for v in reached if v.op.workspace is not None)
         if space:
-            said.append(f"Workspace beside the result: {space} bytes in the example.")
+            results = sum(evaluate_dim(v.type.size, known) * v.type.dtype.size for v in self.graph.roots.outputs.values())
+            often = f", {round(space / results)} times the result" if space > 2 * max(results, 1) else ""
+            said.append(f"Workspace beside the result: {space} bytes in the example{often}.")
         return tuple(said)
 
     def result(self) -> tuple[str, ...]:

@@ -10,10 +10,10 @@ tooltip as `<title>`, a class for its role and `data-id`, by which a page can fi
 from __future__ import annotations
 
 from html import escape
-from itertools import pairwise
 from math import hypot
 
 from dfg.viz import fonts
+from dfg.viz.labels import along, clear, walk
 from dfg.viz.layout import Curve, Layout, Point
 from dfg.viz.picture import (
     COLOURS,
@@ -41,6 +41,7 @@ _LINE_COLOURS = {"type": "#4b5563", "value": "#1d4ed8", "note": "#4b5563"}
 
 def draw(picture: Picture, placed: Layout) -> str:
     """The SVG text."""
+    placed = clear(picture, placed)
     boxes = {node.id: _box(node, placed.centres[node.id]) for node in picture.nodes}
     left, top, right, bottom = _extent(picture, placed, boxes)
     title = shown(picture.title, 120)
@@ -193,20 +194,7 @@ def _label(edge: Edge, curve: Curve) -> list[str]:
 
 def middle(curve: Curve) -> Point:
     """The point half way along a curve, by its length."""
-    way: list[Point] = [curve.points[0]]
-    for k in range(0, len(curve.points) - 1, 3):
-        p, q, r, s = curve.points[k : k + 4]
-        for eighth in range(1, 9):
-            t = eighth / 8
-            a, b, c, d = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3
-            way.append((a * p[0] + b * q[0] + c * r[0] + d * s[0], a * p[1] + b * q[1] + c * r[1] + d * s[1]))
-    steps = [hypot(y[0] - x[0], y[1] - x[1]) for x, y in pairwise(way)]
-    left = sum(steps) / 2
-    for (x, y), length in zip(pairwise(way), steps, strict=True):
-        if length >= left > 0:
-            return x[0] + (y[0] - x[0]) * left / length, x[1] + (y[1] - x[1]) * left / length
-        left -= length
-    return way[-1]
+    return along(walk(curve), 0.5)
 
 
 def _frame_box(group: Group, boxes: dict[str, Box]) -> Box | None:

@@ -190,7 +190,7 @@ class _Maker:
         for i, b in box.items():
             for source, said in scene.sources[i]:
                 if source in box and box[source] != b:
-                    found.setdefault((box[source], b), set()).add(said)
+                    found.setdefault((box[source], b), set()).add(self._told(said, box[source], b))
                     flows[box[source], b] += 1
         edges: list[Edge] = []
         for (a, b), ways in found.items():
@@ -198,6 +198,12 @@ class _Maker:
             back = (a in scene.backward, b in scene.backward)
             edges.append(Edge(f"v{a}", f"v{b}", label, "gradient" if all(back) else ("uses" if back[1] else "data")))
         return tuple(edges)
+
+    def _told(self, said: str, *ends: int) -> str:
+        """What an arrow says: at a box of many values, which of them stretches or takes which result is inside of the box."""
+        if any(len(self.members[end]) > 1 and end not in self.folding.expressions for end in ends):
+            return "\n".join(line for line in said.split("\n") if not line.startswith(("to [", "result ")))
+        return said
 
     def _node(self, box: int) -> Node:
         members = self.members[box]
@@ -278,6 +284,8 @@ class _Maker:
             return name
         if source.index in self.scene.backward:
             return "∂"
+        if source.op.name == "constant":
+            return words.summary(source.attrs[0].array)
         operands = [self.scene.source_of(o)[0] for o in source.operands]
         if operands and all(self.scene.label(o) or words.literal(o) for o in operands) and not words.bodies(source):
             plain = words.expression(source, {source.index}, lambda o: self.scene.label(self.scene.source_of(o)[0]), 24)

@@ -53,10 +53,13 @@ def summary(array: object, most: int = 4) -> str:
     a = np.asarray(array)
     if a.ndim == 0:
         return number(a[()])
-    if a.size <= most and a.ndim == 1:
-        return f"[{', '.join(number(x) for x in a)}]"
     if a.size == 0:
         return "empty"
+    if a.size <= most and a.ndim <= 2:
+        rows = [f"[{', '.join(number(x) for x in row)}]" for row in np.atleast_2d(a)]
+        return rows[0] if a.ndim == 1 else f"[{', '.join(rows)}]"
+    if bool((a == a.flat[0]).all()):
+        return f"all {number(a.flat[0])}"
     if a.dtype == np.bool_:
         return f"{int(a.sum())} of {a.size} true"
     real = a.astype(np.float64)
@@ -160,7 +163,7 @@ def title(v: Value) -> str:
             left, right = right, left
         return f"{left} {sign} {right or HOLE}" if left else f"{sign} {right}"
     if len(given) == 1:
-        return f"{symbol(v)}({given[0]})"
+        return str(given[0]) if v.op.name in ("broadcast", "cast") else f"{symbol(v)}({given[0]})"
     return f"{symbol(v)}({', '.join(g or HOLE for g in given)})"
 
 

@@ -529,7 +529,8 @@ def test_a_while_that_reaches_its_limit_warns_once() -> None:
     graph = m.done({"z": part_of(v, 0), "steps": part_of(v, 1)})
     for runtime in _forms(plan_of(graph)).values():
         assert runtime(a=5.0)["z"] == 10 and runtime(a=5.0)["steps"] == 1
-        with pytest.warns(RuntimeWarning, match="after 3 steps"):
+        with pytest.warns(RuntimeWarning, match="after 3 steps") as said:
             assert runtime(a=1.0)["z"] == 8
+        assert said[0].filename == __file__  # the caller's line, not one of ours nor of generated code
         assert runtime(a=1.0)["steps"] == 3
         assert [d.code for d in runtime.warnings] == ["while-limit"]

@@ -324,3 +324,105 @@ def test_vmap_vectorised_and_as_a_loop(hook: bool, monkeypatch: pytest.MonkeyPat
         np.testing.assert_allclose(got[f"all{k}"], np.stack([got[f"one{k}_{i}"] for i in range(5)]), rtol=1e-12)
     np.testing.assert_allclose(got["g"], got["d"], rtol=1e-10)
     assert any(v.op.name == "scan" for v in b.program({"y": b.vmap(bodies[0])(x, scale)}).graph.values) is not hook
+
+
+@pytest.mark.parametrize("hook", [True, False])
+def test_vmap_of_derivatives_is_one_pass_and_what_a_loop_gives(hook: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dfg.frontend.builder import loops
+    from dfg.passes.vmap import vectorise
+
+    monkeypatch.setattr(loops, "VECTORISE", [vectorise] if hook else [])
+    x, w, y = b.input("x", "f64[n, 3]"), b.input("w", "f64[3]"), b.input("y", "f64[n]")
+    v = b.input("v", "f64[n, 3]")
+
+    def shared(row: Any, target: Any) -> Any:
+        l = (np.tanh((row * w).sum()) - target) ** 2
+        return b.grad(l, w)
+
+    def second(row: Any) -> Any:
+        l = (row**4).sum()
+        s = (b.grad(l, row) ** 2 * w).sum()
+        return b.grad(s, row)
+
+    def chained(row: Any) -> Any:  # one target is computed from another
+        u = b.pin(row * 2)
+        l = (u**2 * w).sum()
+        return b.grad(l, [u, w, row])
+
+    def forward(row: Any, along: Any) -> Any:
+        l = (np.sin(row) * w).sum()
+        return b.jvp(l, row, along), b.hvp(l, row, along), b.vjp(np.exp(row), row, along)
+
+    def stable(t: Any) -> Any:
+        l = np.log(1 + np.exp(t))
+        return b.grad(l, t)
+
+    def dead(row: Any) -> Any:
+        l = np.where(row > 0, np.log(row), 0).sum()
+        return b.grad(l, row)
+
+    def independent(row: Any) -> Any:
+        l = (w * w).sum()
+        return b.grad(l, w) + row
+
+    per_row = b.vmap(shared)(x, y)
+    penalty = (per_row**2).sum()
+    made = {
+        "shared": per_row, "second": b.vmap(second)(x), "stable": b.vmap(b.vmap(stable))(x * 1000), "dead": b.vmap(dead)(x),
+        "independent": b.vmap(independent)(x), "outer": b.grad(penalty, w),
+        **{f"chained{k}": t for k, t in enumerate(b.vmap(chained)(x))}, **{f"forward{k}": t for k, t in enumerate(b.vmap(forward)(x, v))},
+    }
+    assert any(t.op.name == "scan" for t in b.program(made).graph.values) is not hook
+    rng = np.random.default_rng(3)
+    X, W, Y, V = rng.normal(size=(5, 3)), rng.normal(size=3), rng.normal(size=5), rng.normal(size=(5, 3))
+    with np.errstate(over="ignore"):  # e ** 1000, in the sigmoid
+        got = run(made, x=X, w=W, y=Y, v=V)
+    t = np.tanh(X @ W)
+    slope = 2 * (t - Y) * (1 - t * t)
+    outer = (2 * slope * (X * X).sum(1) * (2 * (1 - t * t) ** 2 - 4 * (t - Y) * t * (1 - t * t))) @ X
+    wanted = {
+        "shared": slope[:, None] * X, "second": 96 * W * X**5, "stable": 1.0 * (X > 0), "dead": np.where(X > 0, 1 / X, 0), "independent": 2 * W + X, "outer": outer,
+        "chained0": 4 * X * W, "chained1": 4 * X**2, "chained2": 8 * X * W,
+        "forward0": (np.cos(X) * W * V).sum(1), "forward1": -np.sin(X) * W * V, "forward2": np.exp(X) * V,
+    }
+    assert float(np.abs(X).min()) > 0.01  # so that 1000 x is far from 0
+    for name, value in wanted.items():
+        np.testing.assert_allclose(got[name], value, rtol=1e-9, atol=1e-4 if name == "stable" else 1e-12, err_msg=name)
+
+
+def test_a_record_of_parameters_is_a_dictionary() -> None:
+    x = b.input("x", "f64[n, 3]")
+    p = b.param("p", {"w": np.ones((3, 2)), "inner": {"b": 0.5}})
+    l = ((x @ p["w"] + p["inner"]["b"]) ** 2).mean()
+    g = b.grad(l, p)
+    assert list(g) == ["w", "inner"] and list(g["inner"]) == ["b"]
+    value, again = b.value_and_grad(l, [p, (p["w"],)])
+    assert list(again[0]) == ["w", "inner"] and again[1][0].shape == p["w"].shape
+    moved = {"w": p["w"] - 0.1 * g["w"], "inner": {"b": p["inner"]["b"] - 0.1 * g["inner"]["b"]}}
+    made = b.program({"l": value, "g": g}, [(p, moved)])
+    assert list(made.graph.roots.outputs) == ["l", "g.w", "g.inner.b"]
+    assert sorted(made.graph.roots.updates) == ["p.inner.b", "p.w"]
+    got = run({"l": l, "g": g}, x=np.ones((2, 3)))
+    np.testing.assert_allclose(got["g.w"], np.full((3, 2), 3.5))
+    np.testing.assert_allclose(got["g.inner.b"], 7.0)
+    assert refused(lambda: b.program({"l": l}, [(p, {"w": p["w"]})])).code == "structure-mismatch"
+    assert refused(lambda: b.param("q", {})).code == "bad-argument"
+    assert refused(lambda: b.param("q", {"no name": 1.0})).code == "bad-argument"
+    assert refused(lambda: b.param("q", {"w": "f64"}, {"w": 1.0})).code == "bad-argument"
+
+
+def test_a_rule_that_takes_other_arguments_is_told() -> None:
+    x = b.input("x", "f64[n]")
+    told = refused(lambda: b.custom_vjp(lambda x: x, lambda ct: ct)(x))
+    assert told.code == "arity" and "too many positional arguments" in told.message
+
+
+def test_sizes_that_numpy_cannot_take() -> None:
+    @b.function("x: f64[n]")
+    def f_of(x: Any) -> Any:
+        return x + np.ones(x.shape[0])
+
+    told = refused(lambda: f_of.trace())
+    assert told.code == "not-static"
+    assert told.span is not None and "np.ones" in told.span.text
+    assert "dfg.ones" in (told.help or "")

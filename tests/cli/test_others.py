@@ -172,3 +172,28 @@ def test_the_readmes_python_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     for block in blocks:
         exec(compile(block, "README.md", "exec"), scope)
     assert "dl_dx" in capsys.readouterr().out
+
+
+ENDLESS = 'input a : f64\nz = while z < 100 max 5 carry z = 0.0 { z = z + a }\noutput z\ntest "it stops" {\n  a = 1\n  z == 5\n}\n'
+
+
+def test_what_a_tests_runs_warn_of_is_told_with_its_place(dfg) -> None:
+    Path("a.dfg").write_text(ENDLESS)
+    ended = dfg("test", "a.dfg")
+    assert ended.code == 0
+    assert ended.err.count("warning[while-limit]") == 1
+    assert "a.dfg:2:5" in ended.err
+    assert "RuntimeWarning" not in ended.err
+    (result,) = json.loads(dfg("test", "a.dfg", "--json").out)["results"]
+    assert result["ok"]
+    assert [d["code"] for d in result["diagnostics"]] == ["while-limit"]
+
+
+def test_values_of_parameters_whose_sizes_come_with_the_data_are_drawn(dfg) -> None:
+    Path("a.dfg").write_text("input x : f64[n, m]\nparam w : f64[m] = ones([m])\nstate s : f64[n] = arange(n)\nl = sum((x @ w) ** 2 + s)\noutput l\nupdate w = w - grad(l, w)\n")
+    for view in ("forward", "backward", "both"):
+        assert dfg("render", "a.dfg", f"{view}.svg", "--view", view).code == 0
+        assert dfg("render", "a.dfg", f"{view}_values.svg", "--view", view, "--input", "x=[[1, 2], [3, 4]]").code == 0
+    drawn = Path("both_values.svg").read_text()
+    assert ">59<" in drawn  # 3 ** 2 + 7 ** 2 + 1
+    assert ">[1, 1]<" in drawn

@@ -88,3 +88,65 @@ def test_nuclear_norm_and_polar_factor(x: Array) -> None:
         np.testing.assert_allclose(out[name], polar(x), atol=1e-12)
     for name in ("h", "k", "q"):
         np.testing.assert_allclose(out[name], slope, atol=1e-8)
+
+
+def rectangular(m: int, n: int, values: list[float]) -> Array:
+    u, _, vh = np.linalg.svd(RNG.normal(size=(m, n)), full_matrices=False)
+    return np.asarray((u * np.array(values)) @ vh)
+
+
+RECTANGULAR = {
+    "two equal": rectangular(3, 3, [2.0, 1.3, 1.3]),
+    "tall, equal": rectangular(4, 2, [1.5, 1.5]),
+    "very tall, equal": rectangular(9, 2, [1.5, 1.5]),
+    "wide, a zero": rectangular(2, 3, [1.0, 0.0]),
+    "very wide, two zeros": rectangular(2, 11, [0.0, 0.0]),
+    "a rank of one": rectangular(4, 3, [2.0, 0.0, 0.0]),
+    "apart": rectangular(3, 2, [2.0, 1.0]),
+    "stacked": np.stack([np.eye(2, 3), np.zeros((2, 3)), rectangular(2, 3, [2.0, 2.0])]),
+}
+ODD: dict[str, Callable[[Array], Array]] = {"s ** 3 - s": lambda s: s**3 - s, "tanh(s)": np.tanh, "s / (1 + s * s)": lambda s: s / (1 + s * s)}
+
+
+def of_values(f: Callable[[Array], Array], x: Array) -> Array:
+    u, s, vh = np.linalg.svd(x, full_matrices=False)
+    return np.asarray((u * f(s)[..., None, :]) @ vh)
+
+
+@pytest.mark.parametrize("matrix", RECTANGULAR)
+@pytest.mark.parametrize("f", ODD)
+@pytest.mark.parametrize("form", ["(u * (F)[..., newaxis, :]) @ vh", "u @ ((F)[..., :, newaxis] * vh)", "((vh.mT * (F)[..., newaxis, :]) @ u.mT).mT"])
+def test_functions_of_singular_values(matrix: str, f: str, form: str) -> None:
+    """Both derivatives of a function that is odd, hence smooth at equal singular values and at zeros."""
+    x, g = RECTANGULAR[matrix], ODD[f]
+    shape = "3, 2, 3" if x.ndim == 3 else f"{x.shape[0]}, {x.shape[1]}"
+    head = "".join(f"input {name} : f64[{shape}]\n" for name in "xcde")
+    fn = dfg.compile(dfg.loads(f"{head}u, s, vh = svd(x)\ny = {form.replace('F', f)}\nl = sum(y * c)\noutput y\noutput first = grad(l, x)\noutput second = hvp(l, x, d)\noutput third = sum(hvp(l, x, d) * e)\n"))
+    c, d, e = (RNG.normal(size=x.shape) for _ in range(3))
+    out = fn(x=x, c=c, d=d, e=e)
+    np.testing.assert_allclose(out["y"], of_values(g, x), atol=1e-13)
+    h = 1e-5
+    np.testing.assert_allclose(np.sum(out["first"] * d), np.sum(c * (of_values(g, x + h * d) - of_values(g, x - h * d))) / (2 * h), atol=1e-7)
+    h = 1e-3
+    mixed = sum(a * b * np.sum(c * of_values(g, x + h * (a * d + b * e))) for a in (1, -1) for b in (1, -1)) / (4 * h * h)
+    np.testing.assert_allclose(out["third"], mixed, atol=2e-4)
+
+
+@pytest.mark.parametrize("matrix", RECTANGULAR)
+@pytest.mark.parametrize("way", ["svdvals(x)", "s"])
+def test_sums_over_singular_values(matrix: str, way: str) -> None:
+    """sum(s ** 4) is tr((x^T x)^2), whose Hessian is known; sum(exp(s)) and sum(log(s)) are smooth where the values are equal and not 0."""
+    x = RECTANGULAR[matrix]
+    shape = "3, 2, 3" if x.ndim == 3 else f"{x.shape[0]}, {x.shape[1]}"
+    head = f"input x : f64[{shape}]\ninput d : f64[{shape}]\nu, s, vh = svd(x)\nv = {way}\n"
+    fn = dfg.compile(dfg.loads(f"{head}l = sum(v ** 4)\noutput g = grad(l, x)\noutput h = hvp(l, x, d)\noutput q = hvp(sum(v ** 2), x, d)\noutput k = hvp(sum(exp(v) + log(v)), x, d)\n"))
+    d = RNG.normal(size=x.shape)
+    out = fn(x=x, d=d)
+    xt, dt = np.swapaxes(x, -1, -2), np.swapaxes(d, -1, -2)
+    np.testing.assert_allclose(out["g"], 4 * x @ xt @ x, atol=1e-12)
+    np.testing.assert_allclose(out["h"], 4 * (d @ xt @ x + x @ dt @ x + x @ xt @ d), atol=1e-11)
+    np.testing.assert_allclose(out["q"], 2 * d, atol=1e-12)
+    if (np.linalg.svd(x, compute_uv=False) > 0.1).all():
+        h = 1e-5
+        slope = (of_values(lambda s: np.exp(s) + 1 / s, x + h * d) - of_values(lambda s: np.exp(s) + 1 / s, x - h * d)) / (2 * h)
+        np.testing.assert_allclose(out["k"], slope, atol=1e-7)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import tracemalloc
+import os
 
 import numpy as np
 import pytest
+from memory import holds_its_declaration, resident, traced
 
 import dfg
 from dfg.dims import evaluate as evaluate_dim
@@ -60,6 +61,9 @@ SOURCES = {
     "adaptive_avg_pool2d": "adaptive_avg_pool2d(p, 7)",
 }
 
+FUNCTIONS_OF = ("spectral", "singular")
+LOOSE = ("pinv", "cofactor", "expm", "convolve")
+
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_call_allocates_its_outputs_and_declared_workspace(name: str) -> None:
@@ -68,39 +72,90 @@ def test_a_call_allocates_its_outputs_and_declared_workspace(name: str) -> None:
     rng = np.random.default_rng(0)
     given = {"x": rng.random(N), "a": rng.random((SIDE, SIDE)), "p": rng.random((4, 3, 65, 65)), "w": rng.random((3, 3, 3, 3))}
     given = {k: v for k, v in given.items() if k in fn.inputs}
-    for _ in range(2):
-        fn(**given)
-    cost = fn.cost(n=N, s=SIDE)
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        out = fn(**given)
-        taken = tracemalloc.get_traced_memory()[1] - before
-    finally:
-        tracemalloc.stop()
-    assert cost.outputs == sum(a.nbytes for a in out.values())
-    assert cost.outputs <= taken <= cost.outputs + cost.workspace + 3 * 65536, f"{(taken - cost.outputs) / cost.outputs:.2f} outputs, {cost.workspace / cost.outputs:.2f} declared"
     # LAPACK's own copies are not seen here, and a piece of windows is declared for a convolution that goes place by place.
-    assert name in ("pinv", "cofactor", "expm", "convolve") or cost.workspace <= 2.5 * (taken - cost.outputs) + 4 * 65536, f"{(taken - cost.outputs) / cost.outputs:.2f} outputs, {cost.workspace / cost.outputs:.2f} declared"
+    holds_its_declaration(fn, given, loose=name in LOOSE, n=N, s=SIDE)
 
 
-@pytest.mark.parametrize("name", ["lu", "spectral", "cofactor_terms"])
+MORE = {
+    "sums of products": 'output y = einsum("bij,bkj->kib", b, b)',
+    "sums of three": 'output y = einsum("i,j,ij->", x[:s], x[:s], a)',
+    "outer product": "output y = outer(x[:s], x[:s])",
+    "product in whole numbers": "output y = i2[:, :60] @ i2[:60]",
+    "gradient of a product": "output y = grad(sum((a @ a.T) ** 2), a)",
+    "quantiles": "output y = quantile(a, [0.1, 0.5], axis=1)",
+    "gradient of a median": "output y = grad(median(x), x)",
+    "gradient of a sort": "output y = grad(sum(sort(a, axis=0) * a), a)",
+    "histogram": "output y = histogram(x, bins=50)",
+    "bincount": "output y = bincount(i, minlength=2000)",
+    "repeat and tile": "output y = repeat(x, 3)\noutput z = tile(x, 3)",
+    "roll and gradient": "output y = grad(sum(roll(a, 5, axis=1) * a), a)",
+    "take_along_axis and gradient": "output y = grad(sum(take_along_axis(a, i2, axis=0) ** 2), a)",
+    "elements set and gradient": "output y = grad(sum((x with [i] = x * x) ** 2), x)",
+    "logsumexp": "output y = logsumexp(a, axis=0)",
+    "std and gradient": "output y = grad(sum(std(a, axis=0)), a)",
+    "gradient of a product of elements": "output y = grad(sum(prod(a, axis=0)), a)",
+    "gradient of cumprod": "output y = grad(sum(cumprod(a, axis=1)), a)",
+    "gradient of logcumsumexp": "output y = grad(sum(logcumsumexp(a, axis=0) ** 2), a)",
+    "gradient of a running maximum": "output y = grad(sum(cumulative_max(a, axis=0) ** 2), a)",
+    "argmin down across": "output y = argmin(a, axis=0)",
+    "draws": "output y = uniform([n], seed=1)\noutput z = bernoulli(x, seed=2)",
+    "conv1d and gradients": "l = sum(conv1d(c, k) ** 2)\noutput g, h = grad(l, [c, k])",
+    "conv1d strided": "output y = conv1d(c, k, stride=2)",
+    "conv_transpose1d": "output y = conv_transpose1d(c, k, stride=2)",
+    "groups": "output y = conv2d(p, w[:, :1], groups=8)",
+    "avg_pool2d and gradient": "output y = grad(sum(avg_pool2d(p, 2) ** 2), p)",
+    "max_pool2d and gradient": "output y = grad(sum(max_pool2d(p, 3, stride=2) ** 2), p)",
+    "im2col": "output y = im2col(p, 3)",
+    "col2im": "output y = grad(sum(im2col(p, 3) ** 2), p)",
+    "interp and gradient": "output y = grad(sum(interp(x, sort(x[:s]), x[:s])), x)",
+    "kron": "output y = kron(x[:5], a)",
+    "diagonal matrices": "output y = diag(x[:s])\noutput z = tril(a)",
+    "gradient of sinc": "output y = grad(sum(sinc(x)), x)",
+    "gradient of gammainc": "output y = grad(sum(gammainc(x + 0.5, x)), x)",
+    "gradient of digamma": "output y = grad(sum(digamma(x + 0.5)), x)",
+    "gradient of erfcx": "output y = grad(sum(erfcx(x)), x)",
+}
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_what_is_measured_at_ten_megabytes(name: str) -> None:
+    """Values and gradients of ops that are not elementwise, and of the elementwise ones with most temporaries."""
+    head = "input x : f64[n]\ninput a : f64[s, s]\ninput i : i64[n]\ninput i2 : i64[s, s]\ninput b : f64[60, 140, 140]\ninput p : f64[8, 8, 140, 140]\ninput w : f64[8, 8, 3, 3]\n"
+    fn = dfg.compile(dfg.loads(f"{head}input c : f64[8, 16, 9000]\ninput k : f64[16, 16, 5]\ndim s >= 300\ndim n >= 1000\n{MORE[name]}\n"))
+    rng, s = np.random.default_rng(0), 1100
+    given = {"x": rng.random(s * s), "a": rng.random((s, s)), "i": rng.integers(0, s, s * s), "i2": rng.integers(0, s, (s, s)), "b": rng.random((60, 140, 140))}
+    given |= {"p": rng.random((8, 8, 140, 140)), "w": rng.random((8, 8, 3, 3)), "c": rng.random((8, 16, 9000)), "k": rng.random((16, 16, 5))}
+    holds_its_declaration(fn, {name: v for name, v in given.items() if name in fn.inputs}, loose=True, n=s * s, s=s)
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the peak of the resident memory is Linux's to tell")
+@pytest.mark.parametrize("dtype", ["f64", "f32"])
+@pytest.mark.parametrize("shape", ["400 400", "20 100 100", "40000 12", "12 40000"])
+def test_what_decompositions_take_is_declared(shape: str, dtype: str) -> None:
+    """What differs with the numbers (a factorisation in NumPy's steps, functions by divided differences) is declared for the worst."""
+    square = shape.split()[-1] == shape.split()[-2]
+    names = ["inv_or_nan", "lu", "solve_triangular", "spectral", "spectral+1", "singular", "singular+1"] if square else ["svd", "svdvals", "pinv", "singular", "singular+1"]
+    wrong = {
+        name: f"{measured} measured, {declared} declared"
+        for name, measured, declared in resident(dtype, shape, names)
+        if measured > declared * 1.05 + 1_200_000 or declared > 3 * measured + 1_200_000
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", ["lu", "spectral", "singular", "cofactor_terms"])
 def test_what_a_factorisation_takes_is_declared(name: str) -> None:
     """NumPy's arrays, measured on the evaluation itself: its result is one of them."""
     rng = np.random.default_rng(0)
     n = 40 if name == "cofactor_terms" else 120
     x = rng.normal(size=(n, n)) + 3 * np.eye(n)
-    directions = {"lu": 0, "spectral": 1, "cofactor_terms": 2}[name]
-    case = Case((np.eye(n) if name == "spectral" else x, *[rng.normal(size=(n, n)) for _ in range(directions)]), (("f", "w log"),) if name == "spectral" else ())
+    directions = {"lu": 0, "spectral": 1, "singular": 1, "cofactor_terms": 2}[name]
+    case = Case((np.eye(n) if name in FUNCTIONS_OF else x, *[rng.normal(size=(n, n)) for _ in range(directions)]), (("f", "w log"),) if name in FUNCTIONS_OF else ())
     op = OPS[name]
     _, _, y = build(op, case)
     assert op.evaluate is not None and op.workspace is not None
-    op.evaluate(np, *case.operands, **dict(case.attrs))
-    tracemalloc.start()
-    try:
-        op.evaluate(np, *case.operands, **dict(case.attrs))
-        taken = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    evaluate = op.evaluate
+    evaluate(np, *case.operands, **dict(case.attrs))
+    _, taken = traced(lambda: evaluate(np, *case.operands, **dict(case.attrs)))
     declared = evaluate_dim(op.workspace(y), {})
     assert taken <= declared + 2 * 65536 <= 4 * taken + 4 * 65536, f"{taken} taken, {declared} declared"

@@ -477,3 +477,85 @@ def test_sizes_that_must_be_known_are_proposed() -> None:
     assert refused("inv", ["f64[n, m]"]).dim_fact == "dim n == m"
     assert refused("conv1d", ["f64[b, c, t]", "f64[4, d, 3]"]).dim_fact == "dim c == d"
     assert refused("conv1d", ["f64[b, c, t]", "f64[4, d, 3]"], groups=2).dim_fact == "dim c % 2 == 0"
+
+
+# --- put together and taken apart, conditions, factors that are not square ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (5, 2), (2, 5), (4, 1), (1, 4), (40, 33), (33, 40), (2, 3, 2), (2, 2, 3)])
+def test_triangular_factors_of_any_shape(shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(1).normal(size=shape)
+    for made, want in zip(evaluated("lu", x), scipy.linalg.lu(x), strict=True):
+        same(made, want)
+
+
+@pytest.mark.parametrize("p", [None, 2, -2, "fro", "nuc", 1, -1, np.inf, -np.inf])
+def test_condition_numbers(p: Any) -> None:
+    x = np.random.default_rng(2).normal(size=(3, 4, 4))
+    same(evaluated("cond", x, p), np.linalg.cond(x, p))
+
+
+def test_condition_numbers_of_what_has_no_inverse() -> None:
+    x = np.random.default_rng(2).normal(size=(2, 5, 3))
+    same(evaluated("cond", x), np.linalg.cond(x))
+    assert evaluated("cond", np.diag([1.0, 0.0])) == np.inf
+
+
+def test_modes_of_orthogonal_factors() -> None:
+    for shape in [(3, 3), (2, 4), (4, 2)]:
+        x = np.random.default_rng(3).normal(size=shape)
+        same(evaluated("qr", x, mode="r"), np.linalg.qr(x, mode="r"))
+        if shape[0] <= shape[1]:
+            for made, want in zip(evaluated("qr", x, mode="complete"), np.linalg.qr(x, mode="complete"), strict=True):
+                same(made, want)
+        else:
+            with pytest.raises(InferError, match="complete"):
+                evaluated("qr", x, mode="complete")
+
+
+def test_blocks_along_a_diagonal() -> None:
+    a, b, c = np.arange(6.0).reshape(2, 3), np.arange(3.0) + 1, np.zeros((0, 2))
+    same(evaluated("block_diag", a, b, c, a.T), scipy.linalg.block_diag(a, b, c, a.T))
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+@pytest.mark.parametrize("obj", [0, 2, -1, -3, [0], [0, 2], [1, 2], [2, 1, 1], [-1, 0], [0, 1, 2], []])
+def test_elements_left_out(obj: Any, axis: int | None) -> None:
+    x = np.arange(12.0).reshape(3, 4)
+    same(evaluated("delete", x, obj, axis), np.delete(x, obj, axis))
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+@pytest.mark.parametrize("obj", [0, 3, -1, [0, 2], [2, 0], [1, 1], [3]])
+@pytest.mark.parametrize("kind", ["one", "row"])
+def test_elements_put_in(obj: Any, axis: int | None, kind: str) -> None:
+    x = np.arange(9.0).reshape(3, 3)
+    count = len(obj) if isinstance(obj, list) else 1
+    row = np.arange(count if axis is None else 3.0) + 100
+    values = np.asarray(7.0) if kind == "one" else row if axis != 1 or not isinstance(obj, list) else (np.arange(count) + 100.0)
+    if kind == "row" and axis == 0 and isinstance(obj, list):
+        values = np.arange(3.0 * count).reshape(count, 3) + 100
+    same(evaluated("insert", x, obj, values, axis), np.insert(x, obj, values, axis))
+
+
+def test_places_outside_are_refused() -> None:
+    x = np.arange(6.0).reshape(2, 3)
+    for name, more in [("delete", (3, 1)), ("delete", (-3, 0)), ("delete", ([0, 2], 0)), ("insert", (4, 1.0, 1)), ("insert", (-3, 1.0, 0))]:
+        given = [Literal("float", a, str(a)) if isinstance(a, float) else a for a in more]
+        with pytest.raises(InferError):
+            evaluated(name, x, *given)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_the_order_by_several_keys(axis: int) -> None:
+    keys = [np.random.default_rng(k).integers(0, 3, (6, 7)).astype(float) for k in range(3)]
+    for count in (1, 2, 3):
+        same(evaluated("lexsort", keys[:count], axis), np.lexsort(keys[:count], axis))
+
+
+@pytest.mark.parametrize("text", ["ij,jk,k->i", "i,j,ij->", "ij,jk,kl,lm->im", "a,b,c->abc", "bi,ij,bj->b", "ij,kl,jk->il", "ii,ij,j->i", "a,b->", "ij,jk,ki->"])
+def test_products_of_several_in_any_order(text: str) -> None:
+    rng = np.random.default_rng(4)
+    sizes = {c: 2 + k for k, c in enumerate(sorted(set(text) - set(",->")))}
+    given = [rng.normal(size=[sizes[c] for c in term]) for term in text.split("->")[0].split(",")]
+    same(evaluated("einsum", text, *given), np.einsum(text, *given))

@@ -19,8 +19,9 @@ from dfg.diagnostics import UserError
 from dfg.viz import engine, fonts, layered
 from dfg.viz.draw import draw
 from dfg.viz.engine import layout, layout_svg, svg_to_png, write_atomically
-from dfg.viz.layout import Curve
-from dfg.viz.picture import Edge, Group, Line, Node, Picture, clean, default_legend, ranks, size_of, to_dot
+from dfg.viz.labels import clear
+from dfg.viz.layout import Curve, Layout
+from dfg.viz.picture import Edge, Group, Line, Node, Picture, clean, default_legend, label_size, ranks, size_of, to_dot
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = [
@@ -380,3 +381,41 @@ def test_widths_are_those_of_the_font() -> None:
 def test_a_curve_is_whole_pieces() -> None:
     with pytest.raises(ValueError, match="1 \\+ 3k"):
         Curve(((0, 0), (1, 1)))
+
+
+def label_boxes(picture: Picture, placed: Layout) -> list[tuple[float, float, float, float]]:
+    out = []
+    for edge, curve in zip(picture.edges, placed.curves, strict=True):
+        if edge.label and curve is not None:
+            assert curve.label is not None
+            width, height = label_size(edge.label)
+            out.append((curve.label[0] - width / 2, curve.label[1] - height / 2, width, height))
+    return out
+
+
+@pytest.mark.parametrize("name", ["wasi", "layered"])
+def test_words_on_arrows_touch_no_box_and_no_other_words(name: str) -> None:
+    boxes_ = tuple(Node(f"n{k}", (Line(f"value {k}"),), column="backward" if k > 4 else "forward", partner=f"n{k - 5}" if k > 4 else None) for k in range(10))
+    chain = [Edge(f"n{k}", f"n{k + 1}", "to [1500, 32]") for k in range(4)]
+    across = [Edge(f"n{k}", f"n{k + 5}", "14 values", "uses") for k in range(5)]
+    skips = [Edge("n0", "n3", "to [n, 3]"), Edge("n1", "n4", "bool → f64"), Edge("n9", "n5", "to [n]", "gradient")]
+    back = [Edge(f"n{k + 1}", f"n{k}", "to [1500, 32]", "gradient") for k in range(5, 9)]
+    picture = Picture(boxes_, (*chain, *across, *skips, *back))
+    placed = clear(picture, engine.layout(picture, name))
+    nodes = list(boxes(picture, placed).values())
+    labels = label_boxes(picture, placed)
+    assert len(labels) == len(picture.edges)
+    for k, (x, y, w, h) in enumerate(labels):
+        for a, b, c, d in [*nodes, *[(p, q, p + r, q + s) for p, q, r, s in labels[:k]]]:
+            assert x >= c or a >= x + w or y >= d or b >= y + h
+
+
+def test_a_label_with_no_free_place_hides_as_little_as_it_can() -> None:
+    picture = Picture((Node("a", (Line("a"),)), Node("b", (Line("b"),))), (Edge("a", "b", "words"),))
+    width = max(size_of(node)[0] for node in picture.nodes)
+    free = Layout("by hand", 400.0, 60.0, {"a": (20.0, 30.0), "b": (380.0, 30.0)}, (Curve(((40.0, 30.0), (150.0, 30.0), (250.0, 30.0), (360.0, 30.0)), (20.0, 30.0)),))
+    (moved,) = clear(picture, free).curves
+    assert moved is not None and moved.label is not None and 20 + width < moved.label[0] < 380 - width
+    none = Layout("by hand", 40.0, 60.0, {"a": (20.0, 30.0), "b": (21.0, 31.0)}, (Curve(((20.0, 30.0), (20.0, 30.0), (21.0, 31.0), (21.0, 31.0))),))
+    (kept,) = clear(picture, none).curves
+    assert kept is not None and kept.label is not None

@@ -408,7 +408,9 @@ def test_summaries() -> None:
     assert words.summary(np.array([1.0, 2.0])) == "[1, 2]"
     assert words.summary(np.zeros((0, 3))) == "empty"
     assert words.summary(np.array([True, False, True, True, False])) == "3 of 5 true"
-    assert words.summary(np.array([[np.nan, np.inf]])) == "1 NaN, 1 inf"
+    assert words.summary(np.array([[np.nan, np.inf] * 3])) == "3 NaN, 3 inf"
+    assert words.summary(np.array([[0.0, 1.0], [2.5, -1.0]])) == "[[0, 1], [2.5, -1]]"
+    assert words.summary(np.ones((3, 4))) == "all 1"
     assert words.summary(np.int64(3)) == "3"
     assert words.summary(np.arange(10, dtype=np.float32)) == "0 … 9, mean 4.5"
     assert words.number(1e-7) == "1e-07"
@@ -421,3 +423,27 @@ def test_scene_partner_goes_through_gradients_of_gradients() -> None:
     g.origin = None
     scene = Scene.of(g, {"s": second})
     assert scene.partners[second.index] == v["v"].index
+
+
+def test_at_a_folded_box_arrows_do_not_say_what_is_inside() -> None:
+    g = mlp(4)
+    loose = {edge.label for edge in build(g, view="both", fold=False).edges}
+    assert any(label.startswith("to [") for label in loose)
+    folded = build(g, view="both")
+    inside = {node.id for node in folded.nodes if node.folded}
+    assert inside
+    for edge in folded.edges:
+        assert not (edge.label.startswith("to [") and {edge.source, edge.target} & inside)
+
+
+def test_a_small_constant_and_a_stretched_number_are_told_by_their_elements() -> None:
+    g = Graph()
+    x = leaf(g, "input", "x", 2, 2)
+    k = make_constant(g, np.array([[0.0, 0.0], [0.0, 1.0]]), F64)
+    zero = g.emit(get("broadcast"), (make_constant(g, 0.0, F64),), ((2, 2), ()))
+    y = get("add")(get("multiply")(x, k), zero)
+    bind(g, y=y, start=zero)
+    g.roots = Roots({"y": y, "start": zero})
+    said = [text for node in build(g).nodes for text in texts(node)]
+    assert "[[0, 0], [0, 1]]" in said
+    assert not any("broadcast" in text for text in said)

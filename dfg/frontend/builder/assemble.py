@@ -7,7 +7,7 @@ what first. Values are named as their Python variables are; pins that nothing di
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,7 +75,7 @@ def program(outputs: Any, updates: Mapping[Handle, Any] | Sequence[tuple[Handle,
     """The program with these outputs (name -> tensor or number; a tensor alone is called after its variable), and these new values of parameters and states."""
     place = here()
     named = _named(outputs, place)
-    pairs = list(updates.items()) if isinstance(updates, Mapping) else list(updates)
+    pairs = list(_pairs(updates, place))
     with LOCK:
         tensors: dict[str, Handle] = {k: x if isinstance(x, Handle) else asarray(x) for k, x in named.items()}
         new: dict[str, Handle] = {}
@@ -116,7 +116,7 @@ def _fitted_update(target: Handle, name: str, t: TensorType, x: Any, place: Plac
 
 def _named(outputs: Any, place: Span | None) -> dict[str, Any]:
     if isinstance(outputs, Mapping):
-        found = dict(outputs)
+        found = dict(_leaves(outputs))
     else:
         items = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
         found = {}
@@ -127,6 +127,27 @@ def _named(outputs: Any, place: Span | None) -> dict[str, Any]:
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
             raise UserError(error("bad-argument", f"an output is called by an identifier, not {name!r}", place))
     return found
+
+
+def _leaves(outputs: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[Any, Any]]:
+    """Names and values; those of a mapping within are called `outer.inner`."""
+    for name, x in outputs.items():
+        if isinstance(x, Mapping):
+            yield from _leaves(x, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}" if prefix else name, x
+
+
+def _pairs(updates: Any, place: Span | None) -> Iterator[tuple[Any, Any]]:
+    """Targets and new values; a dictionary of parameters takes a dictionary of equal keys."""
+    for target, x in updates.items() if isinstance(updates, Mapping) else updates:
+        if not isinstance(target, Mapping):
+            yield target, x
+        elif not isinstance(x, Mapping) or x.keys() != target.keys():
+            keys = ", ".join(map(str, target))
+            raise UserError(error("structure-mismatch", f"a record is updated by one of the same keys, which are {keys}", place))
+        else:
+            yield from _pairs([(t, x[k]) for k, t in target.items()], place)
 
 
 def _label(h: Handle) -> str | None:

@@ -15,6 +15,7 @@ from dfg.frontend.builder.emit import bad, build, label_of, located, origin, sur
 from dfg.frontend.builder.homes import LOCK, Handle
 from dfg.frontend.builder.places import Place, anatomy, here
 from dfg.frontend.builder.tensor import Tensor
+from dfg.frontend.builder.trees import flatten, unflatten
 from dfg.ir import InferError, Value
 from dfg.ops import calculus
 from dfg.ops.base import project
@@ -183,8 +184,20 @@ def _shaped(made: list[Any], listed: bool) -> Any:
     return made if listed else made[0]
 
 
+def _nested(x: Any) -> bool:
+    return isinstance(x, dict) or (isinstance(x, list | tuple) and any(isinstance(i, dict | list | tuple) for i in x))
+
+
+def _by_leaves(f: Callable[[list[Any]], list[Tensor]], x: Any) -> Any:
+    """What `f` gives by the leaves of a nested structure, in that structure."""
+    leaves, tree = flatten(x)
+    return unflatten(f(leaves), tree)
+
+
 def grad(loss: Tensor, wrt: Any) -> Any:
-    """The gradient of a scalar by a tensor, or a list of gradients by a list of tensors."""
+    """The gradient of a scalar by a tensor, a list of gradients by a list of tensors, or a structure of them by nested dictionaries, lists and tuples."""
+    if _nested(wrt):
+        return _by_leaves(lambda leaves: grad(loss, leaves), wrt)
     place = here()
     y = _differentiated(loss, "grad", place, True)
     targets, listed = _targets(wrt, "grad", place)
@@ -208,6 +221,8 @@ def _one(made: Any) -> list[Tensor]:
 
 def value_and_grad(loss: Tensor, wrt: Any) -> tuple[Tensor, Any]:
     """The scalar and its gradient."""
+    if _nested(wrt):
+        return loss, _by_leaves(lambda leaves: grad(loss, leaves), wrt)
     place = here()
     y = _differentiated(loss, "value_and_grad", place, True)
     targets, listed = _targets(wrt, "value_and_grad", place)
@@ -215,7 +230,9 @@ def value_and_grad(loss: Tensor, wrt: Any) -> tuple[Tensor, Any]:
 
 
 def vjp(y: Tensor, x: Any, ct: Any) -> Any:
-    """The cotangents of `x` (one tensor or a list) for a cotangent of `y`."""
+    """The cotangents of `x` (one tensor, a list or nested dictionaries) for a cotangent of `y`."""
+    if _nested(x):
+        return _by_leaves(lambda leaves: vjp(y, leaves, ct), x)
     place = here()
     value = _differentiated(y, "vjp", place, False)
     targets, listed = _targets(x, "vjp", place)

@@ -127,20 +127,27 @@ def input(name: str, type: Any, shape: Any = None, *, default: Any = None) -> Te
     return _leaf("input", _check_name(name, "an input", place), _type(type, place, shape), place, default)
 
 
-def param(name: str, type: Any, value: Any = None, shape: Any = None) -> Tensor:
-    """A learnable tensor, kept between runs: `param("w", "f64[3]", 0.5)`. Without a type it has that of its value: `param("w", np.zeros(3))`."""
+def param(name: str, type: Any, value: Any = None, shape: Any = None) -> Any:
+    """A learnable tensor, kept between runs: `param("w", "f64[3]", 0.5)`. Without a type it has that of its value: `param("w", np.zeros(3))`. A dictionary
+    of values is a record: `param("p", {"w": np.zeros(3), "b": 0.0})` gives a dictionary of the parameters `p.w` and `p.b`."""
     return _kept("param", name, type, value, shape)
 
 
-def state(name: str, type: Any, value: Any = None, shape: Any = None) -> Tensor:
+def state(name: str, type: Any, value: Any = None, shape: Any = None) -> Any:
     """A tensor kept between runs that is not learned: `state("steps", "i64", 0)`."""
     return _kept("state", name, type, value, shape)
 
 
-def _kept(kind: str, name: str, type: Any, value: Any, shape: Any) -> Tensor:
+def _kept(kind: str, name: str, type: Any, value: Any, shape: Any) -> Any:
     place = here()
     what = "a parameter" if kind == "param" else "a state"
     _check_name(name, what, place)
+    if isinstance(type, dict):
+        if value is not None:
+            raise UserError(error("bad-argument", f"{what} that is a record takes its types from its values", place, help=f'`dfg.{kind}("{name}", {{"w": np.zeros(3)}})`'))
+        if not type or not all(isinstance(k, str) and k.isidentifier() for k in type):
+            raise UserError(error("bad-argument", f"a record has identifiers as its keys, not {', '.join(map(repr, type)) or 'none at all'}", place))
+        return {k: _kept(kind, f"{name}.{k}", v, None, None) for k, v in type.items()}
     if value is None and isinstance(type, np.ndarray | np.generic | Handle | float | int | list) and not isinstance(type, DType):
         value, type = type, None
     if value is None:

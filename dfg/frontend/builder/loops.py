@@ -10,6 +10,7 @@ elements and results may be nested in tuples, lists and dictionaries. A carry's 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -356,7 +357,7 @@ Parts = Sequence[tuple[Tree, list[Tensor]] | None]
 
 def _vectorised(f: Callable[..., Any], args: Sequence[Any], parts: Parts, place: Place | None) -> tuple[list[Tensor], Tree] | None:
     """`f` called once with tensors that stand for an element of the batch, and everything that depends on them computed for the whole batch. None where a
-    derivative depends on them, or where sizes must be checked: then a loop does it."""
+    Jacobian depends on them, or where sizes must be checked: then a loop does it."""
     batched = [t for part in parts if part is not None for t in part[1]]
     size = batched[0].shape[0]
     if any(not t.ndim or t.shape[0] != size for t in batched):
@@ -378,7 +379,7 @@ def _vectorised(f: Callable[..., Any], args: Sequence[Any], parts: Parts, place:
         for v in cx.graph.live(roots):
             if any(o.index in ours for o in v.operands):
                 ours.add(v.index)
-                if v.op.calculus or v.op.name == "trace":
+                if v.op.name in ("jacobian", "trace"):
                     return None
         return VECTORISE[-1](cx.graph, roots, {of(s).index: of(t) for s, t in zip(made, batched, strict=True)}, of(batched[0]).shape[0])
 
@@ -412,6 +413,10 @@ def custom_vjp(f: Callable[..., Any], rule: Callable[..., Any] | None = None) ->
     if rule is None:
         return lambda g: custom_vjp(g, f)
     backward = rule
+    try:
+        takes = inspect.signature(backward)
+    except (TypeError, ValueError):  # a function that does not say
+        takes = None
 
     def ruled(*args: Any) -> Any:
         place = here()
@@ -426,6 +431,14 @@ def custom_vjp(f: Callable[..., Any], rule: Callable[..., Any] | None = None) ->
             rest = iter(body.args)
             inner = [unflatten([next(rest) if isinstance(x, Tensor) else x for x in own], tree) for own, tree in leaves]
             ct, seen = body.args[-2:]
+            try:
+                if takes is not None:
+                    takes.bind(ct, seen, *inner)
+            except TypeError as e:
+                raise UserError(
+                    error("arity", f"the rule is called with the cotangent, the result and the {len(args)} argument{'s' * (len(args) != 1)}: {e}", place,
+                          help="`def rule(ct, y, x): …` for a function of one argument")
+                ) from None
             found = body.run(lambda: backward(ct, seen, *inner))
             cotangents = list(found) if isinstance(found, tuple | list) else [found]
             if len(cotangents) != len(args):

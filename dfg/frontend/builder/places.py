@@ -47,6 +47,17 @@ def here() -> Place | None:
     return None if frame is None else Place(frame.f_code, frame.f_lasti)
 
 
+def raised_at(e: BaseException) -> Place | None:
+    """The innermost place of the user's program through which an exception came."""
+    found = None
+    at = e.__traceback__
+    while at is not None:
+        if not at.tb_frame.f_code.co_filename.startswith(_OWN):
+            found = Place(at.tb_frame.f_code, at.tb_lasti)
+        at = at.tb_next
+    return found
+
+
 def module_name() -> str:
     """The module of the user's code that is running; a dim's declaration holds in one module."""
     frame = user_frame()

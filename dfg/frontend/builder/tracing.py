@@ -29,7 +29,7 @@ from dfg.frontend.builder.declare import asarray
 from dfg.frontend.builder.declare import input as declare_input
 from dfg.frontend.builder.emit import bad, origin
 from dfg.frontend.builder.homes import CALL, REGION, Handle
-from dfg.frontend.builder.places import Place, here
+from dfg.frontend.builder.places import Place, here, raised_at
 from dfg.frontend.builder.tensor import Tensor
 from dfg.frontend.builder.trees import Tree, flatten, unflatten
 from dfg.source import Span
@@ -180,7 +180,19 @@ class Function:
     def _call(self, arguments: Mapping[str, Any], bound: inspect.BoundArguments) -> Any:
         fresh = inspect.BoundArguments(bound.signature, OrderedDict(bound.arguments))
         fresh.arguments.update({n: arguments[n] for n in bound.arguments})
-        return self.f(*fresh.args, **fresh.kwargs)
+        try:
+            return self.f(*fresh.args, **fresh.kwargs)
+        except TypeError as e:
+            if "'Dim(" not in str(e):
+                raise
+            raise UserError(
+                error(
+                    "not-static",
+                    "NumPy makes arrays of sizes that are numbers, and this size is known when data arrives",
+                    raised_at(e),
+                    help="`dfg.ones(x.shape[0])` takes such a size, and so does every function of `dfg`; `np.ones_like(x)` needs none",
+                )
+            ) from None
 
     def _outputs(self, result: Any) -> tuple[dict[str, Any], Tree]:
         leaves, tree = flatten(result)

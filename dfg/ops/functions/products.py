@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from dfg.dims import DimLike, suggest_fact
@@ -117,17 +118,14 @@ def einsum(cx: Surface, subscripts: Word, *operands: Arg) -> Value:
             if c not in sizes or sizes[c][0] == 1:
                 sizes[c] = (d, k)
     stretched = [_unit_axes_dropped(t, v, sizes) for t, v in work]
-    term, value = stretched[0]
-    for k in range(1, len(stretched)):
-        other, nxt = stretched[k]
-        later = set("".join(t for t, _ in stretched[k + 1 :])) | set(result)
-        kept = (
-            "".join(dict.fromkeys(c for c in term + other if c in later))
-            if k < len(stretched) - 1
-            else "".join(c for c in result if c in term + other)
-        )
-        value = contract_values(value, nxt, f"{term},{other}->{kept}")
-        term = kept
+    while len(stretched) > 1:
+        i, j = _next_pair([t for t, _ in stretched], result)
+        (term, value), (other, second) = stretched[i], stretched[j]
+        rest = [stretched[k] for k in range(len(stretched)) if k not in (i, j)]
+        later = set("".join(t for t, _ in rest)) | set(result)
+        kept = "".join(c for c in (dict.fromkeys(term + other) if rest else result) if c in later and c in term + other)
+        stretched = [(kept, contract_values(value, second, f"{term},{other}->{kept}")), *rest]
+    ((term, value),) = stretched
     lonely = tuple(k for k, c in enumerate(term) if c not in result)
     value = sum_over(value, lonely)
     term = "".join(c for c in term if c in result)
@@ -135,6 +133,19 @@ def einsum(cx: Surface, subscripts: Word, *operands: Arg) -> Value:
     value = emit_permute(value, [term.index(c) for c in order])
     shape = tuple(sizes[c][0] for c in result)
     return broadcast_along(value, shape, tuple(result.index(c) for c in order))
+
+
+def _next_pair(terms: Sequence[str], result: str) -> tuple[int, int]:
+    """Which two operands to multiply first: those that run over the fewest indices and leave the fewest, whatever their sizes are; of several, the first."""
+    best: tuple[int, int, int, int] | None = None
+    for i, j in itertools.combinations(range(len(terms)), 2):
+        both = set(terms[i]) | set(terms[j])
+        later = set(result).union(*[terms[k] for k in range(len(terms)) if k not in (i, j)])
+        found = (len(both), len(both & later), i, j)
+        if best is None or found < best:
+            best = found
+    assert best is not None
+    return best[2], best[3]
 
 
 def _ellipses(text: str, terms: list[str], result: str | None, values: Sequence[Value]) -> tuple[list[str], str]:
@@ -196,14 +207,19 @@ def solve(cx: Surface, x1: Arg, x2: Arg) -> Value:
 
 
 @function("qr")
-def qr(cx: Surface, x: Arg, mode: Word = "reduced") -> tuple[Value, ...]:
-    """Orthogonal and upper triangular factors (reduced): `q, r = qr(x)`."""
-    if plain(mode) != "reduced":
+def qr(cx: Surface, x: Arg, mode: Word = "reduced") -> Value | tuple[Value, ...]:
+    """Orthogonal and upper triangular factors: `q, r = qr(x)`; with `mode="r"` only `r`. The form is the reduced one, which is also the complete one of a matrix that
+    is not tall; the vectors that would complete a basis of the columns of a tall one are not determined and have no gradient."""
+    word = plain(mode)
+    if word not in ("reduced", "complete", "r"):
+        raise InferError("bad-argument", f'`qr` takes "reduced", "complete" or "r" as `mode`, not {word!r}', [("mode", "this one")])
+    (v,) = cx.promote((x,), "qr", floating=True)
+    made = project(OPS["qr"](v))
+    if word == "complete" and cx.graph.equal_sizes(made[0].shape[-1], v.shape[-2]) is not True:
         raise InferError(
             "bad-argument",
-            f"`qr` gives the reduced form, not {plain(mode)!r}: the vectors that complete a basis are not determined and have no gradient",
+            f"`qr` gives the reduced form of {v.type}, not the complete one: the vectors that complete a basis are not determined and have no gradient",
             [("mode", "this one")],
             help="leave `mode` out",
         )
-    (v,) = cx.promote((x,), "qr", floating=True)
-    return project(OPS["qr"](v))
+    return made[1] if word == "r" else made

@@ -148,6 +148,19 @@ def matrix_norm(cx: Surface, x: Arg, keepdims: Flag = False, ord: Static = "fro"
     return keep(v, made, axes, keepdims)
 
 
+@function("cond")
+def cond(cx: Surface, x: Arg, p: Static = None) -> Value:
+    """The condition number of matrices: the ratio of the largest singular value to the smallest (2, or none), inf where that is 0; of the smallest to the largest (-2);
+    or, for another order of `matrix_norm`, the norm times that of the inverse, which fails for a singular matrix."""
+    v = _floating(cx, x, "cond")
+    kind = plain(p)
+    if kind in (None, 2, -2) and not isinstance(kind, bool):
+        s = Expr(cx, Expr(cx, v).call("svdvals").v)
+        large, small = s.call("max", axis=-1), s.call("min", axis=-1)
+        return (small / large if kind == -2 else large / small).v
+    return (Expr(cx, matrix_norm(cx, v, False, kind)) * Expr(cx, matrix_norm(cx, Expr(cx, v).call("inv").v, False, kind))).v
+
+
 @function("norm")
 def norm(cx: Surface, x: Arg, ord: Static = None, axis: AxisList = None, keepdims: Flag = False) -> Value:
     """As `np.linalg.norm`: of vectors over one axis, of matrices over two, of all elements without an axis. Its gradient at 0 is 0."""
