@@ -266,6 +266,7 @@ def unary(
     rejects: Sequence[Reject] = (),
     marker: bool = False,
     shares: tuple[int, ...] | None = None,
+    temporaries: int = 0,
 ) -> Op:
     """Define an elementwise op of one operand. `ufunc` names NumPy's function of the same meaning."""
     return elementwise(
@@ -286,6 +287,7 @@ def unary(
         rejects=rejects,
         marker=marker,
         shares=shares,
+        temporaries=temporaries,
     )
 
 

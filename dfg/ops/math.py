@@ -203,13 +203,21 @@ logaddexp2 = elementwise(
     formula="log2(2 ** x + 2 ** y)",
     cost=25,
 )
+
+def _logistic(xp: Any, x: Any) -> Any:
+    """By e ** x, not its reciprocal: that overflows where the result is subnormal. From 40 on the result is 1."""
+    e = xp.exp(xp.minimum(x, 40))
+    return e / (e + 1)
+
+
 sigmoid = unary(
     "sigmoid",
     "The logistic function, elementwise.",
-    evaluate=lambda xp, x: 1 / (1 + xp.exp(-x)),
-    scalar=lambda s, x: 1 / (1 + s.exp(-x)),
-    into=lambda out, x: [f"np.negative({x}, {out})", f"np.exp({out}, {out})", f"np.add({out}, 1, {out})", f"np.reciprocal({out}, {out})"],
+    evaluate=lambda xp, x: _logistic(xp, x),
+    scalar=lambda s, x: _logistic(s, x),
+    into=lambda out, x: [f"np.minimum({x}, 40, out={out})", f"np.exp({out}, {out})", f"np.divide({out}, {out} + 1, {out})"],
     shares=(0,),
+    temporaries=8,
     vjp=lambda ct, y, x: ct * (y * (1 - y)),
     samples=[uniform(-3, 3), at(0.0, 20.0, -20.0)],
     formula="1 / (1 + e ** -x)",

@@ -95,6 +95,14 @@ erfinv = _special(
     [(uniform(-0.9, 0.9),)],
     "y with erf(y) = x",
 )
+erfcinv = _special(
+    "erfcinv",
+    "Inverse of erfc, elementwise.",
+    special_error.erfcinv,
+    [lambda ct, y, x: ct * (exp(y * y) * (-ROOT_PI / 2))],
+    [(uniform(0.1, 1.9),)],
+    "y with erfc(y) = x",
+)
 ndtr = _special(
     "ndtr",
     "Distribution function of the standard normal distribution, elementwise.",

@@ -118,7 +118,12 @@ def normal_hazard(x: Array) -> Array:
 
 def _tail(p: Array) -> Array:
     """-ndtri(p) for 0 < p <= 0.08."""
-    s = np.sqrt(-np.log(p))
+    return _tail_of_log(-np.log(p))
+
+
+def _tail_of_log(l: Array) -> Array:
+    """-ndtri(exp(-l)) for l >= 2.5."""
+    s = np.sqrt(l)
     return np.asarray(
         s
         * np.where(
@@ -147,6 +152,17 @@ def ndtri(p: Array) -> Array:
         made = np.where(np.abs(y) <= 0.85, _centre(np.clip(y, -0.85, 0.85)), np.where(p < 0.5, -tail, tail))
         made = np.where(p == 0, -np.inf, np.where(p == 1, np.inf, made))
         return np.asarray(np.where((p >= 0) & (p <= 1), made, np.nan))
+
+
+def erfcinv(x: Array) -> Array:
+    x = np.asarray(x, np.float64)
+    with np.errstate(all="ignore"):
+        small = np.minimum(x, 2 - x)
+        # The logarithm of half of it: half of a subnormal number may not be one.
+        tail = np.copysign(_tail_of_log(math.log(2) - np.log(np.where((small > 0) & (small < 0.16), small, 0.1))), 1 - x)
+        made = np.where(np.abs(1 - x) <= 0.85, _centre(np.clip(1 - x, -0.85, 0.85)), tail) * ROOT_HALF
+        made = np.where(x == 0, np.inf, np.where(x == 2, -np.inf, made))
+        return np.asarray(np.where((x >= 0) & (x <= 2), made, np.nan))
 
 
 def erfinv(y: Array) -> Array:

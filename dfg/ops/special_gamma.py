@@ -249,7 +249,7 @@ def betaln(a: Array, b: Array) -> Array:
         result = np.where((high == np.inf) & ~pole, np.where(low > 0, -np.inf, np.where(low > -np.inf, np.inf, np.nan)), result)
         finite = pole & (high > 0) & (high == np.floor(high)) & (low + high <= 0)
         if finite.any():
-            result = np.where(finite, betaln(np.where(finite, 1 - low - high, 1.0), np.where(finite, high, 1.0)), result)
+            result = np.where(finite, betaln(np.where(finite, 1 - (low + high), 1.0), np.where(finite, high, 1.0)), result)
         return np.asarray(np.where(np.isnan(a) | np.isnan(b), np.nan, result))
 
 

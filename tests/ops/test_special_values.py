@@ -122,8 +122,7 @@ SCIPY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "gamma": lambda x: np.ones(x.shape, bool),
     # Next to a pole SciPy adds to x before it takes the reciprocal, and loses the digits of the distance.
     "digamma": lambda x: (x > 0) | (np.abs(x - np.round(x)) > 1e-3) | ~np.isfinite(x),
-    "entr": lambda x: x != 0,
-    "exprel": lambda x: np.abs(x) < 80,
+    **dict.fromkeys("entr exprel erfcinv".split(), lambda x: np.ones(x.shape, bool)),
     **dict.fromkeys("logit dawsn expi exp1 k0 k0e".split(), lambda x: np.ones(x.shape, bool)),
     **dict.fromkeys("k1 k1e".split(), lambda x: np.abs(x) > 1e-300),  # where 1 / x overflows SciPy's are NaN
     "lambertw": lambda x: np.abs(x + np.exp(-1)) > 1e-6,
@@ -196,6 +195,32 @@ def test_functions_of_scipy_of_three(d: str) -> None:
         cases[name] = getattr(dfg, name)(s, u), double(getattr(sp, name))(a, x), (a, x), inner
     cases["betaincinv"] = dfg.betaincinv(s, t, u), double(sp.betaincinv)(a, b, x), (a, b, x), inner
     settle(cases, {"a": a, "b": b, "x": x, "q": x, "v": near}, signs=False)
+
+
+@pytest.mark.parametrize("d", F)
+def test_subnormal_results(d: str) -> None:
+    """The logistic function and the inverse of erfc keep what a reciprocal or a half of a subnormal number loses, with the sign of their zeros."""
+    info = np.finfo(F[d])
+    x = np.linspace(float(np.log(info.smallest_subnormal)) - 3, float(np.log(info.tiny)) + 3, 400).astype(F[d])
+    with np.errstate(all="ignore"):
+        p = np.concatenate([info.smallest_subnormal * np.arange(1, 300, dtype=F[d]), [-info.smallest_subnormal]]).astype(F[d])
+        s, t = dfg.input("x", f"{d}[{x.size}]"), dfg.input("p", f"{d}[{p.size}]")
+        wanted = np.exp(x.astype(np.longdouble)).astype(np.float64)
+        far = np.log(p.astype(np.longdouble))  # log(erfc(y)) of the result gives it back
+    found = dfg.compile({"s": dfg.sigmoid(s), "t": dfg.erfcinv(t)})(x=x, p=p)
+    got = np.asarray(found["s"])
+    assert np.all(np.abs(got - wanted) <= 2 * float(info.smallest_subnormal) + 1e-5 * wanted) and got[-1] > 0
+    y = np.asarray(found["t"], np.float64)
+    assert np.isnan(y[-1])
+    back = np.log(sp.erfcx(y[:-1])) - y[:-1] ** 2
+    np.testing.assert_allclose(back, far[:-1].astype(np.float64), rtol=1e-12 if d == "f64" else 1e-5)
+
+
+def test_signs_of_zeros() -> None:
+    x = np.array([0.0, -0.0, 1.0])
+    t = dfg.input("x", "f64[3]")
+    made = dfg.compile({"entr": dfg.entr(t)})(x=x)
+    assert not np.any(np.signbit(made["entr"]))
 
 
 def test_figures_at_far_places() -> None:

@@ -12,7 +12,7 @@ from dfg.ops.functions.expr import Expr
 from dfg.ops.functions.mathematics import whole_order
 from dfg.ops.surface import Arg, Static, Surface, function
 
-for _name in ("erf", "erfc", "erfcx", "erfinv", "ndtr", "ndtri", "log_ndtr", "gamma"):
+for _name in ("erf", "erfc", "erfcx", "erfinv", "erfcinv", "ndtr", "ndtri", "log_ndtr", "gamma"):
     declare_unary(_name)
 declare_unary("gammaln", "lgamma")
 declare_binary("betaln", floating=True)
