@@ -1,9 +1,9 @@
-"""NumPy functions that are compositions of others: `np.allclose(a, b)`, `np.block(...)`, `np.delete(x, 1)`, `np.polymul(p, q)` on tensors.
+"""NumPy functions that are compositions of others: `np.block(...)`, `np.piecewise(...)`, `np.tensorsolve(a, b)` on tensors.
 
 Each has NumPy's parameters. They are written with NumPy's own functions, which come back to tensors through the protocol; what the language has as one function is not here.
 
 >>> sorted(COMPOSED)[:3]
-['allclose', 'angle', 'apply_along_axis']
+['angle', 'apply_along_axis', 'apply_over_axes']
 """
 
 from __future__ import annotations
@@ -43,10 +43,6 @@ def _same(x: Any, value: bool) -> Any:
 # --- questions -------------------------------------------------------------------------------------------------------------------------
 
 
-def _allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False) -> Any:
-    return np.all(np.isclose(a, b, rtol, atol, equal_nan))
-
-
 def _equal(a: Any, b: Any, nan: bool) -> Any:
     same = surface("equal", [a, b])
     return surface("logical_or", [same, surface("logical_and", [np.isnan(a), np.isnan(b)])]) if nan else same
@@ -63,13 +59,6 @@ def _array_equiv(a1: Any, a2: Any) -> Any:
 def _isin(element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, kind: Any = None) -> Any:
     hit = surface("any", [surface("equal", [surface("expand_dims", [element, -1]), _flat(test_elements)])], {"axis": -1})
     return surface("logical_not", [hit]) if invert else hit
-
-
-def _infinite(sign: float) -> Callable[..., Any]:
-    def f(x: Any, out: Any = None) -> Any:
-        return surface("equal", [x, sign * math.inf]) if _floating(x) else _same(x, False)
-
-    return f
 
 
 def _angle(z: Any, deg: bool = False) -> Any:
@@ -107,11 +96,6 @@ def _without_nan(name: str, fill: float, flattens: bool) -> Callable[..., Any]:
         return surface(name, [x], {"axis": axis, "keepdims": keepdims is True})
 
     return f
-
-
-def _percentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear", keepdims: Any = False) -> Any:
-    scaled = surface("divide", [q, 100.0]) if isinstance(q, Handle) else np.asarray(q, float) / 100
-    return np.nanquantile(a, scaled.tolist() if isinstance(scaled, np.ndarray) else scaled, axis=axis, method=method, keepdims=keepdims is True)  # type: ignore[call-overload]
 
 
 def _unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: float = 2 * math.pi) -> Any:
@@ -170,33 +154,6 @@ def _known_size(a: Any, axis: int, name: str) -> int:
     if not isinstance(n, int):
         refuse("not-static", f"`np.{name}` of tensors cuts an axis of a known size, not {n}", about=a)
     return n
-
-
-def _places(obj: Any, n: int, name: str) -> Any:
-    if isinstance(obj, Handle):
-        refuse("not-static", f"`np.{name}` takes places known while compiling", about=obj)
-    return np.arange(n)[obj] if isinstance(obj, slice) else np.asarray(obj)
-
-
-def _delete(arr: Any, obj: Any, axis: Any = None) -> Any:
-    x, axis = (_flat(arr), 0) if axis is None else (arr, axis)
-    n = _known_size(x, axis, "delete")
-    return surface("take", [x, np.delete(np.arange(n), _places(obj, n, "delete"))], {"axis": axis})
-
-
-def _insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
-    x, axis = (_flat(arr), 0) if axis is None else (arr, axis)
-    n = _known_size(x, axis, "insert")
-    places = _places(obj, n, "insert")
-    order = np.insert(np.arange(n), places, np.full(max(places.size, 1), -1) if places.ndim else -1)
-    count = int((order < 0).sum())
-    front = np.moveaxis(x, axis, 0)
-    wide = (count, *shape_of(front)[1:])
-    if places.ndim and rank_of(values) == rank_of(x) > 1:
-        values = np.moveaxis(values, axis, 0)
-    new = surface("astype", [surface("broadcast_to", [values, wide]), x.dtype])
-    taken = np.where(order < 0, n + np.cumsum(order < 0) - 1, order)
-    return np.moveaxis(surface("take", [surface("concat", [[front, new]], {"axis": 0}), taken], {"axis": 0}), 0, axis)
 
 
 def _block(arrays: Any) -> Any:
@@ -282,22 +239,6 @@ def _unravel_index(indices: Any, shape: Any, order: str = "C") -> Any:
     return tuple(made)
 
 
-def _lexsort(keys: Sequence[Any], axis: int = -1) -> Any:
-    order: Any = None
-    for key in keys:
-        own = key if order is None else surface("take_along_axis", [key, order], {"axis": axis})
-        step = surface("argsort", [own], {"axis": axis})
-        order = step if order is None else surface("take_along_axis", [order, step], {"axis": axis})
-    return order
-
-
-def _sorted(name: str) -> Callable[..., Any]:
-    def f(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None) -> Any:
-        return surface(name, [_flat(a) if axis is None else a], {"axis": 0 if axis is None else axis})  # what is sorted is also parted
-
-    return f
-
-
 # --- polynomials, the highest coefficient first --------------------------------------------------------------------------------------------
 
 
@@ -325,13 +266,6 @@ def _polyint(p: Any, m: int = 1, k: Any = None) -> Any:
 
 
 # --- linear algebra ------------------------------------------------------------------------------------------------------------------------
-
-
-def _cond(x: Any, p: Any = None) -> Any:
-    if p is None or p in (2, -2):
-        s = surface("svdvals", [x])
-        return surface("divide", [s[..., -1], s[..., 0]] if p == -2 else [s[..., 0], s[..., -1]])
-    return surface("multiply", [surface("matrix_norm", [m], {"ord": p}) for m in (x, surface("inv", [x]))])
 
 
 def _tensorinv(a: Any, ind: int = 2) -> Any:
@@ -388,43 +322,30 @@ def _extreme(name: str) -> Callable[..., Any]:
 
 
 COMPOSED: Final[dict[str, Callable[..., Any]]] = {
-    "allclose": _allclose,
     "angle": _angle,
     "apply_along_axis": _apply_along_axis,
     "apply_over_axes": _apply_over_axes,
     "array_equal": _array_equal,
     "array_equiv": _array_equiv,
     "atleast_3d": _atleast_3d,
-    "argpartition": _sorted("argsort"),
     "block": _block,
     "choose": _choose,
     "compress": _compress,
-    "cond": _cond,
-    "delete": _delete,
     "diag_indices_from": _indices_from("diag_indices"),
-    "diagflat": lambda v, k=0: surface("diag", [_flat(v), k]),
     "dsplit": _split_along(2),
     "extract": lambda condition, arr: _compress(np.ravel(condition), arr),
     "hsplit": _split_along(1),
     "imag": lambda val: surface("zeros_like", [val]),
-    "insert": _insert,
     "iscomplex": lambda x: _same(x, False),
     "isin": _isin,
-    "isneginf": _infinite(-1.0),
-    "isposinf": _infinite(1.0),
     "isreal": lambda x: _same(x, True),
-    "lexsort": _lexsort,
     "nanargmax": _without_nan("argmax", -math.inf, False),
     "nanargmin": _without_nan("argmin", math.inf, False),
     "nancumprod": _without_nan("cumulative_prod", 1.0, True),
     "nancumsum": _without_nan("cumulative_sum", 0.0, True),
-    "nanpercentile": _percentile,
-    "partition": _sorted("sort"),
     "piecewise": _piecewise,
-    "polyadd": _poly_sum(1),
     "polyder": _polyder,
     "polyint": _polyint,
-    "polymul": lambda a1, a2: surface("convolve", [a1, a2]),
     "polysub": _poly_sum(-1),
     "ravel_multi_index": _ravel_multi_index,
     "real_if_close": lambda a, tol=100: a,
