@@ -320,7 +320,7 @@ def test_deeply_nested_loops() -> None:
     from dfg.ir import Subgraph
 
     inner: Subgraph | None = None
-    for _ in range(120):
+    for _ in range(90):
         h = Graph()
         a = h.emit(OPS["arg"], (), (0, TensorType(F64)))
         out = OPS["tanh"](a) if inner is None else h.emit(OPS["part"], (h.emit(OPS["scan"], (a,), (inner, 1, 1, 0, False)),), (0,))

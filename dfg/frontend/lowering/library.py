@@ -567,6 +567,8 @@ def elementwise(node: s.Def, helpers: Mapping[str, s.Def], kinds: Mapping[str, s
             continue
         if isinstance(top, s.If):
             pending.extend([top.then, top.otherwise])
+        elif isinstance(top, s.For):  # unrolled; its bounds are static
+            pending.extend([*[c.value for c in top.carries], top.body])
         elif isinstance(top, s.Block):
             if not all(isinstance(x, s.Binding | s.ExprStatement) for x in top.statements):
                 return False
