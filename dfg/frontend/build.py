@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from dfg.diagnostics import Fix, Label, Sink, error
 from dfg.frontend import syntax as s
+from dfg.frontend.recovery import PREFIXES
 from dfg.source import Source, Span, normal
 
 Op: TypeAlias = tuple[str, int]
@@ -527,7 +528,7 @@ class Builder:
         assert isinstance(func, s.Attribute)
         text, name = self.source.text, func.name.text
         root = text[func.start : func.name.start].partition(".")[0].strip()
-        if root in LIBRARIES:
+        if root in PREFIXES:
             self.sink.add(error("pythonic-method", f"there is no library `{root}`: a function is called by its name", func.span,
                                 fix=Fix(f"write `{name}(...)`", ((func.span, name),))))
             return
@@ -554,7 +555,6 @@ class Builder:
 
 FIELDS = frozenset({"T", "mT", "shape", "ndim", "size", "dtype"})
 LISTED = frozenset({"reshape", "transpose", "permute", "permute_dims", "view", "broadcast_to", "expand", "tile"})
-LIBRARIES = frozenset({"np", "numpy", "torch", "math", "jnp", "jax", "tf", "scipy", "cupy"})
 RENAMED = {"detach": "stop_gradient", "view": "reshape", "permute": "permute_dims"}
 METHODS = {
     "backward": "derivatives are values: `dw = grad(l, w)`",

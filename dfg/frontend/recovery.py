@@ -25,6 +25,8 @@ NAME_FOLLOWS = frozenset({"EQUAL", "COMMA", "COLON", "RPAR", "RSQB", "DOT", "_NL
 KINDS = {"NAME": "a name", "NUMBER": "a number", "STRING": 'a text in "..."', "_NL": "the end of the line", "$END": "the end of the file"}
 DECLARATIONS = frozenset({"PARAM", "STATE", "CONST", "INPUT", "OUTPUT", "UPDATE", "DIM", "DEFAULT", "USE", "DEF", "TEST"})
 DTYPE_WORDS = frozenset({"bool", "u8", "i32", "i64", "f32", "f64"})
+PREFIXES = frozenset({"np", "numpy", "torch", "math", "jnp", "jax", "tf", "scipy", "cupy"})
+"""What stands before the names of functions in Python."""
 LIBRARIES = frozenset({"numpy", "np", "torch", "jax", "math", "scipy", "tensorflow", "dfg", "cupy", "keras", "sys", "os"})
 
 Outcome = tuple[bool, int]

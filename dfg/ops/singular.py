@@ -13,7 +13,6 @@ directions and in what it is multiplied with: one family of ops closed under dif
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, Final
@@ -22,12 +21,12 @@ import numpy as np
 
 from dfg.dims import DimLike, dim_max
 from dfg.ir import Graph, InferError, Value
-from dfg.ops.base import Attr, Case, Op, Reject, RuleContext, check_dtype, define, project, tensor
+from dfg.ops.base import Attr, Case, Op, Reject, check_dtype, define, project, tensor
 from dfg.ops.decompositions import shorter, svd
 from dfg.ops.determinant import svd_or_nan
 from dfg.ops.linalg import WIDE, matmul_last
 from dfg.ops.matrix import batched, columns_along
-from dfg.ops.spectral import well_formed
+from dfg.ops.spectral import along_directions, directional_vjp, infer_directions
 from dfg.ops.taylor import BINARY, TERMS, UNARY, divided, emit_program, series
 from dfg.types import FLOATING, Type
 
@@ -135,12 +134,7 @@ def _singular(xp: Any, x: Any, *directions: Any, f: str) -> Any:
         t[..., n : 2 * n, 2 * n :] = xp.swapaxes(t[..., 2 * n :, n : 2 * n], -1, -2)
         turned.append(t)
     w = xp.concatenate([s, -s, xp.zeros((*s.shape[:-1], m - n))], -1)
-    lead = w.ndim - 1
-    points = [w.reshape(*w.shape[:lead], *[w.shape[lead] if a == b else 1 for b in range(k + 1)]) for a in range(k + 1)]
-    table = odd_divided(f, points, is_odd(f))
-    letters = "abcdefghij"[: k + 1]
-    subs = ",".join(["..." + letters, *["..." + letters[i : i + 2] for i in range(k)]]) + f"->...{letters[0]}{letters[k]}"
-    total = sum(xp.einsum(subs, table, *order) for order in itertools.permutations(turned))
+    total = along_directions(xp, w, turned, lambda points: odd_divided(f, points, is_odd(f)))
     # The upper right block: rows by the left vectors, columns by the right ones.
     columns = (total[..., :n] - total[..., n : 2 * n]) * half
     block = xp.concatenate([(columns[..., :n, :] + columns[..., n : 2 * n, :]) * half, columns[..., 2 * n :, :]], -2)
@@ -160,21 +154,7 @@ def _infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Ty
     check_dtype("singular", t, FLOATING)
     if t.rank < 2:
         raise InferError("rank-mismatch", f"`singular` takes matrices, not {t}", [(0, f"this is {t}")])
-    for k, e in enumerate(operands[1:], 1):
-        if tensor(e) != t:
-            raise InferError("shape-mismatch", f"a direction has the type of the matrix, {t}, not {e.type}", [(k, f"this is {e.type}")])
-    well_formed(str(attrs[0]))
-    return t
-
-
-def _vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
-    x, *directions = y.operands
-    f = y.attrs[0]
-    result: list[Value | None] = [singular(x, *directions, ct, f=f) if cx.need[0] else None]
-    for k in range(len(directions)):
-        others = directions[:k] + directions[k + 1 :]
-        result.append(singular(x, *others, ct, f=f) if cx.need[k + 1] else None)
-    return result
+    return infer_directions(operands, str(attrs[0]))
 
 
 def _lower(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
@@ -253,7 +233,7 @@ singular: Op = define(
         "and where they are 0 as far as f, continued as an odd function, is smooth there. f is in postfix notation, such as `w log`. "
         "The k-th derivative takes room for about 40 p ** (k + 1) numbers, where p is the sum of both sizes or, if less, k + 2 times the shorter one.",
         _infer,
-        _vjp,
+        directional_vjp("singular"),
         attrs=(Attr("f", "text"),),
         arity=None,
         evaluate=_singular,

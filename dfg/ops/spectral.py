@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from dfg.dims import DimLike
 from dfg.ir import Graph, InferError, Value
-from dfg.ops.base import Attr, Case, Op, Reject, RuleContext, define, project, tensor
+from dfg.ops.base import OPS, Attr, Case, Op, Reject, RuleContext, define, project, tensor
 from dfg.ops.decompositions import _eigh, _symmetric, eigh
 from dfg.ops.linalg import WIDE, matmul_last, one, transpose_last
 from dfg.ops.matrix import batched, columns_along, matrices, square
@@ -41,13 +41,19 @@ def _spectral(xp: Any, x: Any, *directions: Any, f: str) -> Any:
         with np.errstate(all="ignore"):
             return ((v * divided(f, [w])[..., None, :]) @ vt).astype(x.dtype, copy=False)
     turned = [vt @ _symmetric(xp, e.astype(np.float64, copy=False)) @ v for e in directions]
-    n = w.ndim - 1
+    total = along_directions(xp, w, turned, lambda points: divided(f, points))
+    return (v @ total @ vt).astype(x.dtype, copy=False)
+
+
+def along_directions(xp: Any, w: Array, turned: Sequence[Array], differences: Callable[[Sequence[Array]], Array]) -> Any:
+    """A derivative of a function of matrices with eigenvalues `w` along directions that are turned into their eigenvectors: divided differences times the directions,
+    in every order of these."""
+    k, n = len(turned), w.ndim - 1
     points = [w.reshape(*w.shape[:n], *[w.shape[n] if a == b else 1 for b in range(k + 1)]) for a in range(k + 1)]
-    table = divided(f, points)
+    table = differences(points)
     letters = "abcdefghij"[: k + 1]
     subs = ",".join(["..." + letters, *["..." + letters[i : i + 2] for i in range(k)]]) + f"->...{letters[0]}{letters[k]}"
-    total = sum(xp.einsum(subs, table, *order) for order in itertools.permutations(turned))
-    return (v @ total @ vt).astype(x.dtype, copy=False)
+    return sum(xp.einsum(subs, table, *order) for order in itertools.permutations(turned))
 
 
 # --- the op ------------------------------------------------------------------------------------------------------------------------------------
@@ -74,23 +80,34 @@ def well_formed(f: str) -> None:
 
 
 def _infer(cx: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Type:
+    square("spectral", tensor(operands[0]), cx)
+    return infer_directions(operands, str(attrs[0]))
+
+
+def infer_directions(operands: Sequence[Value], f: str) -> Type:
+    """The type of a function of matrices or of its derivative along directions: that of the matrix, which each direction has too."""
     t = tensor(operands[0])
-    square("spectral", t, cx)
     for k, e in enumerate(operands[1:], 1):
         if tensor(e) != t:
             raise InferError("shape-mismatch", f"a direction has the type of the matrix, {t}, not {e.type}", [(k, f"this is {e.type}")])
-    well_formed(str(attrs[0]))
+    well_formed(f)
     return t
 
 
-def _vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
-    x, *directions = y.operands
-    f = y.attrs[0]
-    result: list[Value | None] = [spectral(x, *directions, ct, f=f) if cx.need[0] else None]
-    for k in range(len(directions)):
-        others = directions[:k] + directions[k + 1 :]
-        result.append(spectral(x, *others, ct, f=f) if cx.need[k + 1] else None)
-    return result
+def directional_vjp(name: str) -> Callable[[RuleContext, Value, Value], Sequence[Value | None]]:
+    """The rule of a family of ops in which the cotangent is one more direction: derivatives are symmetric in the directions and in what they are multiplied with."""
+
+    def vjp(cx: RuleContext, ct: Value, y: Value) -> Sequence[Value | None]:
+        op = OPS[name]
+        x, *directions = y.operands
+        f = y.attrs[0]
+        result: list[Value | None] = [op(x, *directions, ct, f=f) if cx.need[0] else None]
+        for k in range(len(directions)):
+            others = directions[:k] + directions[k + 1 :]
+            result.append(op(x, *others, ct, f=f) if cx.need[k + 1] else None)
+        return result
+
+    return vjp
 
 
 def _lower(g: Graph, operands: tuple[Value, ...], attrs: tuple[Any, ...]) -> Value | None:
@@ -142,7 +159,7 @@ spectral: Op = define(
         "A function f of the symmetric part of matrices, through their eigenvalues; with directions as further operands its derivative in them, exact also where eigenvalues are "
         "equal. f is in postfix notation, such as `w log`. The k-th derivative takes room for about 40 n ** (k + 1) numbers.",
         _infer,
-        _vjp,
+        directional_vjp("spectral"),
         attrs=(Attr("f", "text"),),
         arity=None,
         evaluate=_spectral,

@@ -78,6 +78,8 @@ def change_bodies(g: Graph, v: Value, operands: tuple[Value, ...], change: Chang
 
 def resolve(graph: Graph) -> Graph:
     """A differentiated graph without `inner_trace`; the argument if it has none."""
+    if not _asks(graph.values):  # most graphs: without a walk from the roots
+        return graph
     live = graph.live(graph.roots.values())
     if not _asks(live):
         return graph

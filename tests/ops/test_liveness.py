@@ -6,7 +6,7 @@ that runs along it: the derivatives of the other places are as without the poiso
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -149,16 +149,21 @@ def gradients(op: Op, case: Case, places: Sequence[int], dead: bool, through: bo
     return results
 
 
+def differentiable(op: Op) -> Iterator[tuple[int, Case, Sequence[int]]]:
+    """The samples that have a derivative, with their numbers and the operands to differentiate by."""
+    for number, case in enumerate(cases_of(op)):
+        places = wanted(op, case)
+        if places and case.order >= 1:
+            yield number, case, places
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_whole_result_that_is_not_taken_gives_nothing(name: str) -> None:
     """Whatever the operands hold, all places of theirs, first and second derivatives are 0."""
     op = OPS[name]
     found = []
     with np.errstate(all="ignore"):
-        for number, case in enumerate(cases_of(op)):
-            places = wanted(op, case)
-            if not places or case.order < 1:
-                continue
+        for number, case, places in differentiable(op):
             for poison in (np.nan, np.inf, 0.0):
                 operands = [np.full_like(o, poison) if np.asarray(o).dtype == np.float64 else o for o in case.operands]
                 try:
@@ -201,10 +206,7 @@ def test_left_out_places_do_not_leak(name: str) -> None:
     op = OPS[name]
     found = []
     with np.errstate(all="ignore"):
-        for number, case in enumerate(cases_of(op)):
-            places = wanted(op, case)
-            if not places or case.order < 1:
-                continue
+        for number, case, places in differentiable(op):
             masks = left_out(op, case, places)
             benign = [np.exp(o) if k in places else o for k, o in enumerate(case.operands)]
             singular = [np.where(masks[k], 0.0, o) if k in places else o for k, o in enumerate(benign)]

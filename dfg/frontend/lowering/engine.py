@@ -20,7 +20,8 @@ import numpy as np
 from dfg.diagnostics import Fix, Label, Sink, UserError, error, in_order, warning
 from dfg.dims import Dim, DimError
 from dfg.frontend import syntax as s
-from dfg.frontend.lowering.limits import MAX_BODIES, MAX_CALLS, MAX_DEPTH, MAX_ERRORS, MAX_FAILURES, MAX_VALUES
+from dfg.frontend.lexer import MAX_ERRORS
+from dfg.frontend.lowering.limits import MAX_BODIES, MAX_CALLS, MAX_DEPTH, MAX_FAILURES, MAX_VALUES
 from dfg.frontend.lowering.regions import Region, weighing
 from dfg.frontend.lowering.scopes import Binding, Scope, ScopeInfo, What
 from dfg.frontend.lowering.things import (

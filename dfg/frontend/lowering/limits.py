@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 MAX_VALUES: Final = 10_000_000
-MAX_ERRORS: Final = 500
-"""After so many errors a program is given up."""
 MAX_FAILURES: Final = 2_000
 """Calls that fail before a program is given up."""
 MAX_DEPTH: Final = 100

@@ -15,10 +15,11 @@ from dfg.frontend.lowering.calls import FORMS
 from dfg.frontend.lowering.engine import Lowering
 from dfg.frontend.lowering.scopes import Scope
 from dfg.frontend.lowering.things import Module, Thing
+from dfg.frontend.recovery import PREFIXES
 from dfg.ops.surface import FUNCTIONS
 from dfg.types import DTYPES
 
-LIBRARIES: Final = frozenset(["np", "numpy", "torch", "math", "jnp", "jax", "tf", "F", "nn", "scipy", "cupy", "cp"])
+LIBRARIES: Final = PREFIXES | {"F", "nn", "cp"}
 SLIPS: Final[dict[str, str]] = {
     "len": "the length of an axis is `x.shape[0]`",
     "range": "count with `for i in 0..n`, `[f(i) for i in 0..n]`, or `arange(n)`",
